@@ -1,0 +1,1 @@
+"""polyarch: one image name, every CPU."""
