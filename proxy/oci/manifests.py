@@ -9,7 +9,7 @@ and an image, a `mediaType` that contradicts the Content-Type, anything above 4 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
@@ -36,7 +36,7 @@ class Descriptor:
     platform: Platform | None = None
     attests: Digest | None = None
     """The digest that this entry's manifest is an attestation of, if it is one."""
-    source: Mapping[str, object] | None = None
+    source: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
     """The JSON object that the descriptor was read from."""
 
     @property

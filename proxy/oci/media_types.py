@@ -23,7 +23,7 @@ MANIFESTS = INDEXES | IMAGE_MANIFESTS
 DOCKER = frozenset({DOCKER_LIST, DOCKER_MANIFEST})
 IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
-ACCEPT_MANIFESTS = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
+ACCEPT_MANIFESTS = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 """What is sent upstream with every manifest request: all four, always. A registry that misses one answers 404 (GHCR),
 or converts to amd64 (Docker Hub), instead of telling what it holds."""
 

@@ -57,7 +57,7 @@ class Platform:
         parts = text.strip().lower().split("/")
         if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
             raise InvalidPlatform(f"not a platform: {text[:80]!r}; expected os/architecture[/variant]")
-        return cls(*parts)
+        return cls(parts[0], parts[1], parts[2] if len(parts) > 2 else "")  # noqa: PLR2004 - the third of three
 
     def normalised(self) -> Self:
         """Answer the one spelling that all spellings of the same platform share."""

@@ -47,9 +47,7 @@ def parse_range(header: str | None, total: int) -> tuple[ByteRange, ...]:
     found = [_fit(first, last, total) for first, last in specs]
     satisfiable = tuple(item for item in found if item is not None)
     if not satisfiable:
-        raise RangeNotSatisfiable(
-            f"no byte of {total} is in {header!r}", headers={"Content-Range": f"bytes */{total}"}
-        )
+        raise RangeNotSatisfiable(f"no byte of {total} is in {header!r}", headers={"Content-Range": f"bytes */{total}"})
     return satisfiable
 
 

@@ -1,0 +1,110 @@
+"""What one client is answered, of what a tag is for everybody.
+
+By default that is the document itself, index or not: the client chooses, `--platform` works, and pinned digests agree.
+The one image manifest for the client's own platform is the answer instead where the client accepts no index, or where
+its platform stands in the path or a rule (DESIGN §2, step 5).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from proxy.arch.compatibility import pick_best
+from proxy.arch.detection import Detection
+from proxy.arch.resolution import Absent, Entry, Present, Resolution, Unreachable
+from proxy.arch.synthesis import Synthesis
+from proxy.oci import media_types
+from proxy.oci.manifests import Descriptor
+from proxy.oci.platforms import Platform
+
+LEGACY_PLATFORM = Platform("linux", "amd64")
+"""What Docker Hub answers a client that accepts no index and shows no platform (platforms.md §2.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A client, as far as it decides the answer."""
+
+    detection: Detection
+    accepted: frozenset[str] = frozenset()
+    """The media types of all its `Accept` headers; empty means anything."""
+    wants_manifest: bool = False
+    """Whether its path, or a rule, asks for the one image manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The document to serve, and which image the client will run by it."""
+
+    descriptor: Descriptor | None
+    """The document; None where there is none to serve."""
+    repository: str
+    """The repository to fetch the document from."""
+    synthesis: Synthesis | None
+    """The document's content, where it is the synthesised index."""
+    entry: Entry | None
+    """The image that fits the client, if its platform is known and something fits."""
+    verdict: str
+    """Why, in a few words."""
+
+
+def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False) -> Choice:
+    """Answer what a client is served for a resolved tag."""
+    platform = asker.detection.platform
+    entry = _pick(resolution.entries, platform)
+    if platform is not None and entry is None and refuse_missing and _knows_platforms(resolution):
+        return _nothing(resolution, f"nothing runs on {platform}; there is {_platforms(resolution.entries)}")
+    if not isinstance(resolution.upstream, Present) and resolution.synthesis is None:
+        return _nothing(resolution, _why_nothing(resolution.upstream))
+    is_index = _is_index(resolution)
+    if is_index and (asker.wants_manifest or not media_types.accepts_any(asker.accepted, media_types.INDEXES)):
+        return _choose_image(resolution, entry or _legacy(resolution, platform), platform)
+    return _whole(resolution, entry)
+
+
+def _whole(resolution: Resolution, entry: Entry | None) -> Choice:
+    if resolution.synthesis is not None:
+        made = resolution.synthesis
+        descriptor = Descriptor(made.media_type, made.digest, len(made.content))
+        return Choice(descriptor, resolution.repository, made, entry, "the synthesised index")
+    assert isinstance(resolution.upstream, Present)
+    return Choice(resolution.upstream.descriptor, resolution.repository, None, entry, "upstream's document")
+
+
+def _choose_image(resolution: Resolution, entry: Entry | None, platform: Platform | None) -> Choice:
+    if entry is None:
+        there = _platforms(resolution.entries)
+        return _nothing(resolution, f"nothing runs on {platform or 'an unknown platform'}; there is {there}")
+    return Choice(entry.descriptor, entry.repository, None, entry, f"the image for {entry.platform or platform}")
+
+
+def _legacy(resolution: Resolution, platform: Platform | None) -> Entry | None:
+    return _pick(resolution.entries, LEGACY_PLATFORM) if platform is None else None
+
+
+def _pick(entries: tuple[Entry, ...], platform: Platform | None) -> Entry | None:
+    if platform is None:
+        return None
+    position = pick_best(platform, [entry.platform for entry in entries])
+    return None if position is None else entries[position]
+
+
+def _is_index(resolution: Resolution) -> bool:
+    if resolution.synthesis is not None:
+        return True
+    return isinstance(resolution.upstream, Present) and resolution.upstream.descriptor.is_index
+
+
+def _knows_platforms(resolution: Resolution) -> bool:
+    return not isinstance(resolution.upstream, Unreachable)
+
+
+def _nothing(resolution: Resolution, verdict: str) -> Choice:
+    return Choice(None, resolution.repository, None, None, verdict)
+
+
+def _why_nothing(upstream: Present | Absent | Unreachable) -> str:
+    return "present" if isinstance(upstream, Present) else upstream.reason
+
+
+def _platforms(entries: Iterable[Entry]) -> str:
+    return ", ".join(str(entry.platform or "an image without a platform") for entry in entries) or "no image at all"

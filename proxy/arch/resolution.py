@@ -1,0 +1,380 @@
+"""Which document answers a tag: a conversation without I/O.
+
+`resolve` is a generator. It yields a tuple of questions, is sent the tuple of their answers in the same order, and
+returns a `Resolution`. The questions of one tuple do not depend on each other, so the driver may ask them all at once.
+Every failure is an answer, never an exception thrown into the generator. The same tag, policy and answers give the
+same resolution for every client; what one client is then answered is `choice.choose`.
+
+The steps are those of DESIGN §2:
+
+1. What has upstream under the tag?
+2. Which platforms of the fleet have no exact entry there?
+3. Who has a build for them? First the candidates for exactly that platform, then for what else it runs, as long as it
+   is better than what upstream has.
+4. Nothing found: upstream's document. Something found: a synthesised index.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from proxy.arch.candidates import Candidate, Template, list_candidates
+from proxy.arch.compatibility import can_run, pick_best, rank, runs
+from proxy.arch.synthesis import Addition, Synthesis, synthesise
+from proxy.arch.trail import Trail
+from proxy.oci.digests import Digest
+from proxy.oci.manifests import Descriptor, Document, ImageManifest, Index
+from proxy.oci.platforms import Platform
+
+MAX_INDEX_DEPTH = 3
+
+_FIRST = {"amd64": 0, "arm64": 1}
+"""Docker's own order of an index, which a client that takes the first match relies on: these two, then the others, and
+higher variants before lower ones (platforms.md §4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagQuestion:
+    """What is under this tag? With its document, if `with_document`; else a HEAD will do."""
+
+    repository: str
+    tag: str
+    with_document: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestQuestion:
+    """What does this manifest say?"""
+
+    repository: str
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigQuestion:
+    """Which platform does this image's config claim?"""
+
+    repository: str
+    config: Descriptor
+
+
+Question = TagQuestion | ManifestQuestion | ConfigQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The tag or manifest exists; `document` only where it was asked for."""
+
+    descriptor: Descriptor
+    document: Document | None = None
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """It does not exist, or is not shown to us: Docker Hub does not tell the two apart."""
+
+    reason: str = "absent"
+    is_denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nobody knows: upstream did not answer, or not in a way that counts."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigPlatform:
+    """The platform that an image config claims; None if it claims none."""
+
+    platform: Platform | None
+
+
+Answer = Present | Absent | Unreachable | ConfigPlatform
+Conversation = Generator[tuple[Question, ...], tuple[Answer, ...], "Resolution"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator decides about resolution, for one upstream."""
+
+    fleet: tuple[Platform, ...]
+    templates: tuple[Template, ...] = ()
+    refuse_missing: bool = False
+    """Whether a client is refused, where nothing that is offered runs on its platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image that a tag offers, and where it comes from."""
+
+    platform: Platform | None
+    descriptor: Descriptor
+    repository: str
+    tag: str
+    is_added: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where the image comes from, in full: `arm32v7/debian:jessie@sha256:…`."""
+        return f"{self.repository}:{self.tag}@{self.descriptor.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a tag is for everybody: upstream's own document, a synthesised index, or nothing; and why."""
+
+    repository: str
+    tag: str
+    upstream: Present | Absent | Unreachable
+    entries: tuple[Entry, ...]
+    synthesis: Synthesis | None
+    additions: tuple[Entry, ...]
+    """The added entries and their attestations, with the repositories that they are to be fetched from."""
+    trail: Trail
+    is_complete: bool = True
+    """False where a candidate could not be asked: the answer holds for a moment only."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """A build that a candidate turned out to have."""
+
+    candidate: Candidate
+    addition: Addition
+
+
+def resolve(repository: str, tag: str, policy: Policy, *, is_head: bool = False) -> Conversation:
+    """Work out what a tag is (see the module's head for the steps).
+
+    Args:
+        repository: The repository that the client named.
+        tag: The tag that the client named.
+        policy: The operator's.
+        is_head: The client asked for nothing but headers. Upstream's document is then only fetched where it may not
+            be the answer, so that a HEAD costs no pull where it need not (protocol_and_perf.md A2).
+    """
+    trail = Trail()
+    candidates = list_candidates(policy.templates, repository, tag)
+    with_document = not is_head or bool(candidates) or policy.refuse_missing
+    (upstream,) = yield (TagQuestion(repository, tag, with_document),)
+    assert not isinstance(upstream, ConfigPlatform)
+    trail = trail.add(f"{repository}:{tag}", _describe(upstream))
+    if isinstance(upstream, Unreachable) or (isinstance(upstream, Present) and upstream.document is None):
+        return Resolution(repository, tag, upstream, (), None, (), trail)
+    base, offered, trail = yield from _read_upstream(repository, tag, upstream, trail, needed=bool(candidates))
+    return (yield from _augment(_Request(repository, tag, policy, candidates), upstream, base, offered, trail))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    repository: str
+    tag: str
+    policy: Policy
+    candidates: tuple[Candidate, ...]
+
+
+_Step = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[Index | Descriptor | None, tuple[Entry, ...], Trail]]
+
+
+def _read_upstream(repository: str, tag: str, upstream: Present | Absent, trail: Trail, *, needed: bool) -> _Step:
+    if isinstance(upstream, Absent):
+        return None, (), trail
+    match upstream.document:
+        case Index() as index:
+            entries = [entry for entry in index.manifests if entry.is_runnable]
+            offered = tuple(Entry(entry.platform, entry, repository, tag) for entry in entries)
+            return index, offered, trail.add("upstream", f"index of {_join(entry.platform for entry in entries)}")
+        case ImageManifest() as image:
+            platform: Platform | None = None
+            if needed:
+                (answer,) = yield (ConfigQuestion(repository, image.config),)
+                platform = answer.platform if isinstance(answer, ConfigPlatform) else None
+                trail = trail.add("upstream", f"one image for {_claim(answer)}, as its config says")
+            explicit = platform.explicit() if platform and platform.is_known else None
+            descriptor = replace(upstream.descriptor, platform=explicit)
+            return descriptor, (Entry(explicit, descriptor, repository, tag),), trail
+        case _:
+            trail = trail.add("upstream", f"a {upstream.descriptor.media_type}: passed on as it is")
+            return None, (Entry(None, upstream.descriptor, repository, tag),), trail
+
+
+def _augment(
+    request: _Request,
+    upstream: Present | Absent,
+    base: Index | Descriptor | None,
+    offered: tuple[Entry, ...],
+    trail: Trail,
+) -> Conversation:
+    passed_on = isinstance(upstream, Present) and base is None
+    missing = () if passed_on else _missing(request.policy.fleet, offered)
+    exact = _exact(request.candidates, missing)
+    finds, trail, knows_exact = yield from _ask(exact, trail)
+    better = _better(request.candidates, missing, offered, finds)
+    more, trail, knows_better = yield from _ask([candidate for candidate in better if candidate not in exact], trail)
+    finds, is_complete = [*finds, *more], knows_exact and knows_better
+    return _conclude(request, upstream, base, offered, finds, trail, is_complete=is_complete)
+
+
+def _conclude(
+    request: _Request,
+    upstream: Present | Absent,
+    base: Index | Descriptor | None,
+    offered: tuple[Entry, ...],
+    finds: Sequence[_Find],
+    trail: Trail,
+    *,
+    is_complete: bool,
+) -> Resolution:
+    chosen = sorted(finds, key=lambda find: find.candidate.platform.variant, reverse=True)
+    chosen.sort(key=lambda find: _FIRST.get(find.candidate.platform.architecture, len(_FIRST)))
+    synthesis: Synthesis | None = None
+    added: tuple[Entry, ...] = ()
+    if chosen:
+        synthesis = synthesise(base, [find.addition for find in chosen])
+        added = tuple(entry for find in chosen for entry in _entries_of(find))
+        trail = trail.add(
+            "answer", f"synthesised index {synthesis.digest} with {_join(e.platform for e in added)} added"
+        )
+    elif isinstance(upstream, Present):
+        trail = trail.add("answer", "nothing to add: upstream's document, byte for byte")
+    else:
+        trail = trail.add("answer", "nothing anywhere")
+    images = tuple(entry for entry in added if entry.platform is not None)
+    return Resolution(
+        request.repository, request.tag, upstream, (*offered, *images), synthesis, added, trail, is_complete
+    )
+
+
+def _missing(fleet: Sequence[Platform], offered: Sequence[Entry]) -> tuple[Platform, ...]:
+    has = {entry.platform.normalised() for entry in offered if entry.platform}
+    return tuple(platform for platform in fleet if platform.normalised() not in has)
+
+
+def _exact(candidates: Sequence[Candidate], missing: Sequence[Platform]) -> list[Candidate]:
+    wanted = {platform.normalised() for platform in missing}
+    return [candidate for candidate in candidates if candidate.platform.normalised() in wanted]
+
+
+def _better(
+    candidates: Sequence[Candidate], missing: Sequence[Platform], offered: Sequence[Entry], finds: Sequence[_Find]
+) -> list[Candidate]:
+    """Answer the candidates for what a missing platform runs, as far as they beat what it would get already."""
+    at_hand = [entry.platform for entry in offered if entry.platform] + [find.addition.platform for find in finds]
+    wanted: set[Platform] = set()
+    for platform in missing:
+        ranks = [value for value in (rank(platform, image) for image in at_hand) if value is not None]
+        wanted.update(runs(platform)[: min(ranks, default=None)])
+    return [candidate for candidate in candidates if candidate.platform.normalised() in wanted]
+
+
+_Asked = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[list[_Find], Trail, bool]]
+
+
+def _ask(candidates: Sequence[Candidate], trail: Trail) -> _Asked:
+    finds: list[_Find] = []
+    is_complete = True
+    if not candidates:
+        return finds, trail, is_complete
+    answers = yield tuple(TagQuestion(candidate.repository, candidate.tag, False) for candidate in candidates)
+    for candidate, answer in zip(candidates, answers, strict=True):
+        trail = trail.add(f"candidate {candidate} for {candidate.platform}", _describe(answer))
+        if isinstance(answer, Unreachable):
+            is_complete = False
+        if isinstance(answer, Present) and candidate.platform not in {find.candidate.platform for find in finds}:
+            addition, reason = yield from _examine(candidate, answer.descriptor)
+            trail = trail.add(f"candidate {candidate}", reason)
+            if addition is not None:
+                finds.append(_Find(candidate, addition))
+            is_complete = is_complete and not reason.startswith(_UNKNOWN)
+    return finds, trail, is_complete
+
+
+_UNKNOWN = "could not be read"
+_Examined = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[Addition | None, str]]
+
+
+def _examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> _Examined:
+    """Look at what a candidate has: descend into an index, and check the config of an untrusted one."""
+    if not descriptor.is_index and candidate.trusted:
+        return Addition(candidate.platform, descriptor), f"an image, taken for {candidate.platform} by its name"
+    (answer,) = yield (ManifestQuestion(candidate.repository, descriptor),)
+    if not isinstance(answer, Present) or answer.document is None:
+        return None, f"{_UNKNOWN}: {_describe(answer)}"
+    match answer.document:
+        case Index() as index:
+            return (yield from _descend(candidate, index, depth))
+        case ImageManifest() as image if candidate.trusted:
+            return Addition(candidate.platform, answer.descriptor), f"an image for {candidate.platform} by its name"
+        case ImageManifest() as image:
+            (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
+            return _judge(candidate, answer.descriptor, claim)
+        case _:
+            return None, f"not usable: a {descriptor.media_type}"
+
+
+def _descend(candidate: Candidate, index: Index, depth: int) -> _Examined:
+    images = [entry for entry in index.manifests if entry.is_runnable]
+    position = pick_best(candidate.platform, [entry.platform for entry in images])
+    if position is None and candidate.trusted and len(images) == 1 and images[0].platform is None:
+        position = 0
+    if position is None or depth >= MAX_INDEX_DEPTH:
+        return None, f"an index of {_join(entry.platform for entry in images)}: nothing for {candidate.platform}"
+    child = images[position]
+    if child.is_index or not candidate.trusted:
+        return (yield from _examine(candidate, child, depth + 1))
+    attestations = tuple(entry for entry in index.manifests if entry.attests == child.digest)
+    return Addition(candidate.platform, child, attestations), f"an index: its image {child.digest}"
+
+
+def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> tuple[Addition | None, str]:
+    if not isinstance(claim, ConfigPlatform):
+        return None, f"{_UNKNOWN}: its config is {_describe(claim)}"
+    if claim.platform is not None and contradicts(candidate.platform, claim.platform):
+        return None, f"refused: its config says {claim.platform}"
+    return Addition(candidate.platform, descriptor), f"an image whose config says {_claim(claim)}"
+
+
+def contradicts(offered_for: Platform, claimed: Platform) -> bool:
+    """Tell whether an image config rules out the platform that the image is offered for.
+
+    An `arm` without a variant is taken as open: Docker's own `arm32v6` images say no more (bashbrew#29).
+    """
+    if claimed.architecture == "arm" and not claimed.variant:
+        return offered_for.architecture != "arm" or claimed.os != offered_for.os
+    return not can_run(offered_for, claimed)
+
+
+def _entries_of(find: _Find) -> list[Entry]:
+    candidate, addition = find.candidate, find.addition
+    image = Entry(addition.platform, addition.descriptor, candidate.repository, candidate.tag, is_added=True)
+    others = [Entry(None, item, candidate.repository, candidate.tag, is_added=True) for item in addition.attestations]
+    return [image, *others]
+
+
+def _describe(answer: Answer) -> str:
+    match answer:
+        case Present(descriptor=descriptor, is_stale=is_stale):
+            return f"{descriptor.digest}{' (stale)' if is_stale else ''}"
+        case Absent(reason=reason) | Unreachable(reason=reason):
+            return reason
+        case ConfigPlatform(platform=platform):
+            return str(platform)
+
+
+def _claim(answer: Answer) -> str:
+    if isinstance(answer, ConfigPlatform) and answer.platform is not None:
+        return str(answer.platform)
+    return "an unknown platform"
+
+
+def _join(platforms: Iterable[Platform | None]) -> str:
+    return ", ".join(str(platform or "no platform") for platform in platforms) or "nothing"
+
+
+def find_digest(resolution: Resolution) -> Digest | None:
+    """Answer the digest that the tag has for everybody: the synthesised index's, upstream's, or none."""
+    if resolution.synthesis is not None:
+        return resolution.synthesis.digest
+    return resolution.upstream.descriptor.digest if isinstance(resolution.upstream, Present) else None
