@@ -1,8 +1,8 @@
 """Where a build for a platform may live: templates, and the candidates that they give for a tag.
 
 A template holds `{name}` (the repository without `library/`, for names without a namespace only), or `{repository}`
-(as it is), and may hold `{tag}`. Which templates apply is the operator's word, but for two tables: Docker's own namespaces, and the
-forum proposal's, which are never asked on a registry where a stranger may own such a name.
+(as it is), and may hold `{tag}`. Which templates apply is the operator's word, but for two tables: Docker's own
+namespaces, and the forum proposal's, which are never asked on a registry where a stranger may own such a name.
 """
 
 from collections.abc import Iterable

@@ -1,0 +1,232 @@
+"""What the use cases need from the world, each need as a small protocol.
+
+Every port has one contract suite under `tests/contracts/`, run over each implementation, the real ones and the fakes.
+Anything that can fail says so by the errors of `oci/errors.py`; no other exception crosses a port.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO, Protocol
+
+from proxy.oci.digests import Digest
+from proxy.oci.manifests import Descriptor
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> float:
+        """Answer the wall clock, in seconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Answer a clock that never jumps, in seconds."""
+
+
+class Events(Protocol):
+    """Where happenings are told: logs, later metrics."""
+
+    def note(self, event: str, /, **fields: object) -> None:
+        """Tell that something happened as it should."""
+
+    def warn(self, event: str, /, **fields: object) -> None:
+        """Tell that something happened that an operator may want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest as upstream sent it, its digest computed from the bytes."""
+
+    content: bytes
+    media_type: str
+    digest: Digest
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor that leads to these bytes."""
+        return Descriptor(self.media_type, self.digest, len(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class TagPage:
+    """One page of a tag list; `last` continues it, None where it ends."""
+
+    tags: tuple[str, ...]
+    last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of an upstream's pull allowance, by its last answer (protocol_and_perf.md A2)."""
+
+    limit: int
+    remaining: int
+    window_seconds: int
+
+
+class BlobStream(Protocol):
+    """A blob on its way from upstream."""
+
+    size: int | None
+    """The size of the whole blob in bytes, as far as upstream told it."""
+    offset: int
+    """Where in the blob the stream begins: what was asked for, or 0 where upstream ignored it."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Hand on whatever arrives.
+
+        Raises:
+            UpstreamUnreachable: The stream broke off or stalled.
+        """
+
+
+class ManifestSource(Protocol):
+    """The manifests of an upstream. All methods raise ManifestUnknown and UpstreamError."""
+
+    async def head_manifest(self, repository: str, target: str | Digest, /) -> Descriptor:
+        """Ask what is under a tag or digest, without fetching it: free of Docker Hub's pull quota."""
+
+    async def fetch_manifest(self, repository: str, target: str | Digest, /) -> FetchedManifest:
+        """Fetch a manifest, its bytes checked against the digest where one was named."""
+
+
+class BlobSource(Protocol):
+    """The blobs of an upstream. All methods raise BlobUnknown and UpstreamError."""
+
+    async def head_blob(self, repository: str, digest: Digest, /) -> int:
+        """Ask for the size of a blob, in bytes."""
+
+    def open_blob(
+        self, repository: str, digest: Digest, /, *, offset: int = 0
+    ) -> AbstractAsyncContextManager[BlobStream]:
+        """Begin to fetch a blob, from some offset if upstream can. The bytes are not verified here."""
+
+
+class Listing(Protocol):
+    """The lists of an upstream. All methods raise NameUnknown and UpstreamError."""
+
+    async def list_tags(self, repository: str, /, *, limit: int | None, last: str | None) -> TagPage:
+        """Fetch one page of a repository's tags, after `last`."""
+
+    async def fetch_referrers(self, repository: str, digest: Digest, /) -> FetchedManifest:
+        """Fetch the index of what refers to a manifest; raises ManifestUnknown where upstream has no such API."""
+
+
+class Upstream(ManifestSource, BlobSource, Listing, Protocol):
+    """A registry that we pull from."""
+
+    @property
+    def quota(self) -> Quota | None:
+        """What is left of the pull allowance, if upstream told it."""
+
+
+class TagState(StrEnum):
+    """What upstream last said of a tag."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class TagRecord:
+    """What is known of a tag, and since when."""
+
+    upstream: str
+    repository: str
+    tag: str
+    state: TagState
+    checked_at: float
+    """Wall clock, in seconds since 1970."""
+    descriptor: Descriptor | None = None
+    """Where the state is PRESENT: what is under the tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """That a repository may show some content, and where upstream that content is to be had."""
+
+    upstream: str
+    repository: str
+    """The repository that clients ask for."""
+    digest: Digest
+    origin: str
+    """The repository to fetch it from; empty for a synthesised index, which no upstream has."""
+    media_type: str = ""
+    size: int | None = None
+    """In bytes, as the descriptor said that led here."""
+
+
+class Catalog(Protocol):
+    """The facts beside the blobs. Reads are quick and inline; a write is durable once awaited."""
+
+    def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
+        """Answer what is known of a tag."""
+
+    async def put_tag(self, record: TagRecord, /) -> None:
+        """Remember what upstream said of a tag."""
+
+    def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
+        """Answer the link of a repository to some content, if there is one."""
+
+    async def put_links(self, links: Iterable[Link], /) -> None:
+        """Remember links, replacing those that there are."""
+
+    def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
+        """Answer the tags known to be PRESENT, of one repository or of all, in order of their names."""
+
+
+class BlobReader(Protocol):
+    """A stored blob, open for reading."""
+
+    size: int
+    """In bytes."""
+    file: BinaryIO | None
+    """The open file, for the kernel's sendfile; None where the store has no files."""
+
+    def read_at(self, offset: int, size: int, /) -> bytes:
+        """Read up to `size` bytes from an offset."""
+
+
+class Ingest(Protocol):
+    """A blob on its way into the store: written, then committed or aborted, and readable meanwhile."""
+
+    @property
+    def written(self) -> int:
+        """How many bytes are written, and can be read."""
+
+    async def write(self, chunk: bytes, /) -> None:
+        """Append bytes. Raises Unavailable if the store has no room."""
+
+    def read_at(self, offset: int, size: int, /) -> bytes:
+        """Read up to `size` of the bytes written so far."""
+
+    async def commit(self) -> None:
+        """Make the blob visible, durably, if it is what its digest says.
+
+        Raises:
+            UpstreamMisbehaved: The bytes do not have the digest; nothing is kept of them.
+        """
+
+    async def abort(self) -> None:
+        """Throw away what was written. Does nothing after `commit`."""
+
+    def close(self) -> None:
+        """Let go of the file, once the last reader has left."""
+
+
+class BlobStore(Protocol):
+    """Content by its address. What is found here was verified when it came in."""
+
+    def find_size(self, digest: Digest, /) -> int | None:
+        """Answer the size of a stored blob in bytes, or None if it is not stored."""
+
+    def open_blob(self, digest: Digest, /) -> AbstractContextManager[BlobReader]:
+        """Open a stored blob. Raises BlobUnknown if it is not stored."""
+
+    async def begin_ingest(self, digest: Digest, /) -> Ingest:
+        """Begin to take in a blob. Raises Unavailable if the store cannot be written."""
+
+    async def quarantine(self, digest: Digest, /) -> None:
+        """Take a blob that is not what its digest says out of the store, and keep it aside."""

@@ -1,0 +1,1 @@
+"""Where bytes and facts live: in memory (the reference), and on disk with SQLite beside it."""
