@@ -156,6 +156,9 @@ class Link:
     media_type: str = ""
     size: int | None = None
     """In bytes, as the descriptor said that led here."""
+    is_proven: bool = False
+    """Whether upstream showed this content under the origin. A manifest may name what its repository does not hold:
+    such a link says where to ask, but opens nothing that is in the cache already."""
 
 
 class Catalog(Protocol):
@@ -171,7 +174,7 @@ class Catalog(Protocol):
         """Answer the link of a repository to some content, if there is one."""
 
     async def put_links(self, links: Iterable[Link], /) -> None:
-        """Remember links, replacing those that there are."""
+        """Remember links; one that is not proven never replaces one that is."""
 
     def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, of one repository or of all, in order of their names."""
@@ -202,12 +205,11 @@ class Ingest(Protocol):
     def read_at(self, offset: int, size: int, /) -> bytes:
         """Read up to `size` of the bytes written so far."""
 
-    async def commit(self) -> None:
-        """Make the blob visible, durably, if it is what its digest says.
+    def verify(self) -> None:
+        """Hold the written bytes against the digest. Raises UpstreamMisbehaved if they are not what it says."""
 
-        Raises:
-            UpstreamMisbehaved: The bytes do not have the digest; nothing is kept of them.
-        """
+    async def commit(self) -> None:
+        """Make the blob visible, durably. Raises UpstreamMisbehaved as `verify`, and Unavailable if the disk fails."""
 
     async def abort(self) -> None:
         """Throw away what was written. Does nothing after `commit`."""

@@ -39,6 +39,8 @@ class TagQuestion:
     repository: str
     tag: str
     with_document: bool
+    is_candidate: bool = False
+    """Whether nobody asked for it by name: an absent candidate is remembered for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Unreachable:
     """Nobody knows: upstream did not answer, or not in a way that counts."""
 
     reason: str
+    is_misbehaviour: bool = False
+    """Whether upstream did answer, but something that may not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +281,10 @@ def _ask(candidates: Sequence[Candidate], trail: Trail) -> _Asked:
     is_complete = True
     if not candidates:
         return finds, trail, is_complete
-    answers = yield tuple(TagQuestion(candidate.repository, candidate.tag, False) for candidate in candidates)
+    answers = yield tuple(
+        TagQuestion(candidate.repository, candidate.tag, with_document=False, is_candidate=True)
+        for candidate in candidates
+    )
     for candidate, answer in zip(candidates, answers, strict=True):
         trail = trail.add(f"candidate {candidate} for {candidate.platform}", _describe(answer))
         if isinstance(answer, Unreachable):

@@ -164,12 +164,14 @@ class UpstreamUnreachable(UpstreamError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The upstream will not show this to us (401, 403)."""
+    """The upstream will not show this to us (401, 403): for Docker Hub, as good as absent.
 
-    code = "DENIED"
+    A client is told 404: of a 403, containerd 1.4 and BuildKit 20.10 make a final error instead of asking the next host
+    (clients.md §3.3).
+    """
+
+    code = "NAME_UNKNOWN"
     status = HTTPStatus.NOT_FOUND
-    # 404 and not 403: of a 403, containerd 1.4 and BuildKit 20.10 make a final error instead of asking the next host
-    # (clients.md §3.3), and Docker Hub does not tell a private repository from an absent one anyway.
 
 
 class UpstreamMisbehaved(UpstreamError):

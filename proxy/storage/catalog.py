@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS tags (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS links (
     upstream TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL,
-    origin TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER,
+    origin TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER, is_proven INTEGER NOT NULL,
     PRIMARY KEY (upstream, repository, digest)
 ) WITHOUT ROWID;
 """
@@ -45,8 +45,15 @@ _LIST_TAGS = """
 SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
 WHERE upstream = ? AND state = 'present' AND (repository = ? OR ? IS NULL) ORDER BY repository, tag
 """
-_PUT_LINK = "REPLACE INTO links (upstream, repository, digest, origin, media_type, size) VALUES (?, ?, ?, ?, ?, ?)"
-_FIND_LINK = "SELECT origin, media_type, size FROM links WHERE upstream = ? AND repository = ? AND digest = ?"
+_PUT_LINK = """
+INSERT INTO links (upstream, repository, digest, origin, media_type, size, is_proven) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET origin = excluded.origin, media_type = excluded.media_type, size = excluded.size,
+    is_proven = excluded.is_proven
+WHERE excluded.is_proven OR NOT is_proven
+"""
+_FIND_LINK = (
+    "SELECT origin, media_type, size, is_proven FROM links WHERE upstream = ? AND repository = ? AND digest = ?"
+)
 
 
 class SqliteCatalog:
@@ -87,12 +94,12 @@ class SqliteCatalog:
     def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
         """Answer the link of a repository to some content, if there is one."""
         row = self._reader.execute(_FIND_LINK, (upstream, repository, str(digest))).fetchone()
-        return None if row is None else Link(upstream, repository, digest, *row)
+        return None if row is None else Link(upstream, repository, digest, row[0], row[1], row[2], bool(row[3]))
 
     async def put_links(self, links: Iterable[Link], /) -> None:
-        """Remember links, replacing those that there are."""
+        """Remember links; one that is not proven never replaces one that is."""
         rows = [
-            (link.upstream, link.repository, str(link.digest), link.origin, link.media_type, link.size)
+            (link.upstream, link.repository, str(link.digest), link.origin, link.media_type, link.size, link.is_proven)
             for link in links
         ]
         await self._write(_PUT_LINK, rows)

@@ -79,11 +79,14 @@ class DiskIngest:
         """Read up to `size` of the bytes written so far."""
         return os.pread(self._file.fileno(), min(size, self._written - offset), offset)
 
+    def verify(self) -> None:
+        """Hold the written bytes against the digest."""
+        if self._hasher.hexdigest() != self._digest.encoded:
+            raise UpstreamMisbehaved(f"upstream sent {self._written} bytes that are not {self._digest}")
+
     async def commit(self) -> None:
         """Make the blob visible, durably, if it is what its digest says."""
-        if self._hasher.hexdigest() != self._digest.encoded:
-            await self.abort()
-            raise UpstreamMisbehaved(f"{self._written} bytes that are not {self._digest}")
+        self.verify()
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._publish)
         except OSError as error:

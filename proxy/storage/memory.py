@@ -44,12 +44,15 @@ class MemoryIngest:
         """Read up to `size` of the bytes written so far."""
         return bytes(self._content[offset : offset + size])
 
+    def verify(self) -> None:
+        """Hold the written bytes against the digest."""
+        if not self._digest.matches(bytes(self._content)):
+            raise UpstreamMisbehaved(f"upstream sent {self.written} bytes that are not {self._digest}")
+
     async def commit(self) -> None:
         """Make the blob visible if it is what its digest says."""
-        content = bytes(self._content)
-        if not self._digest.matches(content):
-            raise UpstreamMisbehaved(f"{len(content)} bytes that are not {self._digest}")
-        self._blobs[self._digest] = content
+        self.verify()
+        self._blobs[self._digest] = bytes(self._content)
 
     async def abort(self) -> None:
         """Throw away what was written: nothing of it was visible."""
@@ -108,9 +111,12 @@ class MemoryCatalog:
         return self._links.get((upstream, repository, digest))
 
     async def put_links(self, links: Iterable[Link], /) -> None:
-        """Remember links, replacing those that there are."""
+        """Remember links; one that is not proven never replaces one that is."""
         for link in links:
-            self._links[link.upstream, link.repository, link.digest] = link
+            key = (link.upstream, link.repository, link.digest)
+            known = self._links.get(key)
+            if link.is_proven or known is None or not known.is_proven:
+                self._links[key] = link
 
     def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""

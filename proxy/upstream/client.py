@@ -1,0 +1,205 @@
+"""A registry as the use cases see it: the `Upstream` port over HTTP.
+
+distribution-spec 1.1.1, pull side. What leaves here is checked as far as one answer allows: a manifest has the digest
+that was asked for, and the one that was announced. Whether a document may be served at all is the use cases' business.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+
+from proxy.oci import media_types
+from proxy.oci.digests import Digest
+from proxy.oci.errors import (
+    BlobUnknown,
+    InvalidDigest,
+    ManifestUnknown,
+    NameUnknown,
+    NotFound,
+    UpstreamMisbehaved,
+    UpstreamRefused,
+)
+from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor
+from proxy.ports import BlobStream, FetchedManifest, Quota, TagPage
+from proxy.upstream.exchange import Exchange, read_limited
+
+MAX_TAG_LIST_BYTES = 16 * 1024 * 1024
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?P<total>[0-9]+|\*)")
+_LINK_NEXT = re.compile(r"<(?P<url>[^>]*)>\s*;[^,]*rel=\"?next\"?")
+
+
+class HttpBlobStream:
+    """A blob on its way from upstream."""
+
+    def __init__(self, response: httpx.Response, size: int | None, offset: int) -> None:
+        """Take an answer whose body begins at `offset` of a blob of `size` bytes."""
+        self._response = response
+        self.size = size
+        self.offset = offset
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Hand on whatever arrives."""
+        async for chunk in self._response.aiter_raw():
+            yield chunk
+
+
+class RegistryClient:
+    """One upstream registry."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        """Take the exchange that reaches it."""
+        self._exchange = exchange
+
+    @property
+    def quota(self) -> Quota | None:
+        """What is left of the pull allowance, if upstream told it."""
+        return self._exchange.quota
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._exchange.aclose()
+
+    async def head_manifest(self, repository: str, target: str | Digest, /) -> Descriptor:
+        """Ask what is under a tag or digest.
+
+        An upstream that does not answer a HEAD as the spec says (405, no digest, no length) is asked by GET instead.
+        """
+        async with self._open("HEAD", _manifest_path(repository, target), repository, manifests=True) as response:
+            if response.status_code != httpx.codes.METHOD_NOT_ALLOWED:
+                _check(response, ManifestUnknown, f"{repository} has no manifest {target}")
+                found = _described(response)
+                if found is not None:
+                    if isinstance(target, Digest) and found.digest != target:
+                        raise UpstreamMisbehaved(f"asked for {target}, upstream announces {found.digest}")
+                    return found
+        return (await self.fetch_manifest(repository, target)).descriptor
+
+    async def fetch_manifest(self, repository: str, target: str | Digest, /) -> FetchedManifest:
+        """Fetch a manifest, its bytes checked against the digest that was named or announced."""
+        async with self._open("GET", _manifest_path(repository, target), repository, manifests=True) as response:
+            _check(response, ManifestUnknown, f"{repository} has no manifest {target}")
+            content = await read_limited(response, MAX_MANIFEST_BYTES)
+            wanted = target if isinstance(target, Digest) else _announced_digest(response)
+            digest = wanted or Digest.of(content)
+            if not digest.matches(content):
+                raise UpstreamMisbehaved(f"upstream sent {len(content)} bytes that are not {digest}")
+            media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
+            return FetchedManifest(content, media_type, digest)
+
+    async def head_blob(self, repository: str, digest: Digest, /) -> int:
+        """Ask for the size of a blob, in bytes."""
+        async with self._open("HEAD", f"/v2/{repository}/blobs/{digest}", repository) as response:
+            _check(response, BlobUnknown, f"{repository} has no blob {digest}")
+            size = _content_length(response)
+        if size is None:
+            raise UpstreamMisbehaved("upstream does not say how large the blob is")
+        return size
+
+    @asynccontextmanager
+    async def open_blob(self, repository: str, digest: Digest, /, *, offset: int = 0) -> AsyncIterator[BlobStream]:
+        """Begin to fetch a blob, from some offset if upstream can."""
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        async with self._exchange.open("GET", f"/v2/{repository}/blobs/{digest}", repository, headers) as response:
+            _check(response, BlobUnknown, f"{repository} has no blob {digest}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise UpstreamMisbehaved("upstream encodes a blob that was asked for as it is")
+            yield _blob_stream(response, offset)
+
+    async def list_tags(self, repository: str, /, *, limit: int | None, last: str | None) -> TagPage:
+        """Fetch one page of a repository's tags, after `last`."""
+        query = {"n": limit, "last": last}
+        text = urlencode({key: value for key, value in query.items() if value is not None})
+        path = f"/v2/{repository}/tags/list" + (f"?{text}" if text else "")
+        async with self._open("GET", path, repository) as response:
+            _check(response, NameUnknown, f"there is no {repository}")
+            content = await read_limited(response, MAX_TAG_LIST_BYTES)
+            return TagPage(_parse_tags(content), _parse_next(response.headers.get("link", "")))
+
+    async def fetch_referrers(self, repository: str, digest: Digest, /) -> FetchedManifest:
+        """Fetch the index of what refers to a manifest."""
+        path = f"/v2/{repository}/referrers/{digest}"
+        async with self._open("GET", path, repository) as response:
+            _check(response, ManifestUnknown, f"{repository} has no referrers API")
+            content = await read_limited(response, MAX_MANIFEST_BYTES)
+            media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
+            return FetchedManifest(content, media_type, Digest.of(content))
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, repository: str, *, manifests: bool = False
+    ) -> AsyncIterator[httpx.Response]:
+        headers = {"Accept": media_types.ACCEPT_MANIFESTS} if manifests else {}
+        async with self._exchange.open(method, path, repository, headers) as response:
+            yield response
+
+    def __repr__(self) -> str:
+        return f"<RegistryClient {self._exchange.endpoint.name}>"
+
+
+def _manifest_path(repository: str, target: str | Digest) -> str:
+    return f"/v2/{repository}/manifests/{target}"
+
+
+def _check(response: httpx.Response, absent: type[NotFound], message: str) -> None:
+    status = response.status_code
+    if status in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+        return
+    if status == httpx.codes.NOT_FOUND:
+        raise absent(message)
+    if status == httpx.codes.FORBIDDEN:
+        raise UpstreamRefused(f"{message}, or none that is shown to us (403)")
+    raise UpstreamMisbehaved(f"upstream answered {status}, which has no meaning here")
+
+
+def _described(response: httpx.Response) -> Descriptor | None:
+    digest, size = _announced_digest(response), _content_length(response)
+    media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
+    if digest is None or not size or not media_type:
+        return None
+    return Descriptor(media_type, digest, size)
+
+
+def _announced_digest(response: httpx.Response) -> Digest | None:
+    text = response.headers.get("docker-content-digest")
+    if text is None:
+        return None
+    try:
+        return Digest.parse(text)
+    except InvalidDigest as error:
+        raise UpstreamMisbehaved(f"upstream announces {error.message}") from error
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _blob_stream(response: httpx.Response, offset: int) -> HttpBlobStream:
+    if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        return HttpBlobStream(response, _content_length(response), 0)
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+    if found is None or int(found["first"]) != offset:
+        raise UpstreamMisbehaved("upstream answered another range than the one asked for")
+    total = None if found["total"] == "*" else int(found["total"])
+    return HttpBlobStream(response, total, offset)
+
+
+def _parse_tags(content: bytes) -> tuple[str, ...]:
+    try:
+        fields = json.loads(content)
+        tags = fields.get("tags") or []
+    except (ValueError, AttributeError) as error:
+        raise UpstreamMisbehaved("upstream's tag list is not the JSON object that it should be") from error
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise UpstreamMisbehaved("upstream's tag list is no list of texts")
+    return tuple(tags)
+
+
+def _parse_next(link: str) -> str | None:
+    found = _LINK_NEXT.search(link)
+    last = parse_qs(urlsplit(found["url"]).query).get("last") if found else None
+    return last[0] if last else None

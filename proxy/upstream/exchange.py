@@ -1,0 +1,236 @@
+"""One request to an upstream, and everything that may come between: a token, redirects, a second try, time limits.
+
+Redirects are followed by hand, so that `Authorization` never reaches another host, no hop leaves TLS, and none leads
+into a private network (peers.md §4b).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from proxy.oci.challenges import parse_challenges
+from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
+from proxy.ports import Clock, Quota
+from proxy.upstream.addresses import GuardedResolver
+from proxy.upstream.authorization import Authorizer, Credentials
+from proxy.upstream.quota import parse_quota
+from proxy.upstream.retries import RetryPolicy, parse_retry_after
+
+MAX_HOPS = 5
+MAX_TOKEN_BYTES = 64 * 1024
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+UNAUTHORIZED = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One upstream, as it is configured."""
+
+    name: str
+    """What clients call it: `docker.io`."""
+    url: str
+    """Where it is: `https://registry-1.docker.io`."""
+    token_hosts: frozenset[str] = frozenset()
+    """Hosts beside its own that may give tokens for it."""
+    credentials: Credentials | None = None
+    timeout_seconds: float = 10.0
+    """How long an answer may take to begin, tokens and redirects included."""
+    connect_timeout_seconds: float = 5.0
+    stall_timeout_seconds: float = 30.0
+    """How long a body may stand still."""
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What an exchange sends through: made in the wiring, shared by all upstreams but for the guard."""
+
+    direct: httpx.AsyncBaseTransport
+    """To hosts that were configured."""
+    guarded: httpx.AsyncBaseTransport
+    """To hosts that an upstream named."""
+    guard: GuardedResolver
+    clock: Clock
+    random: Callable[[], float]
+    """Answers a number from 0 to 1."""
+
+
+class Exchange:
+    """Sends requests to one upstream."""
+
+    def __init__(self, endpoint: Endpoint, wire: Wire, *, user_agent: str) -> None:
+        """Take an upstream and what to send through."""
+        self.endpoint = endpoint
+        self.quota: Quota | None = None
+        self._wire = wire
+        self._user_agent = user_agent
+        self._direct = _client(wire.direct, endpoint)
+        self._guarded = _client(wire.guarded, endpoint)
+        self._authorizer = Authorizer(
+            endpoint.url,
+            token_hosts=endpoint.token_hosts,
+            credentials=endpoint.credentials,
+            clock=wire.clock,
+            fetch_token=self._fetch_token,
+        )
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, path: str, repository: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a request and hand on the answer, its body still unread, whatever its status but 401, 429 and 5xx.
+
+        Raises:
+            UpstreamUnreachable: No answer in time, or one that says "later".
+            UpstreamRefused: Upstream wants credentials that we do not have.
+            UpstreamMisbehaved: A redirect or a token realm leads where it may not.
+        """
+        try:
+            async with asyncio.timeout(self.endpoint.timeout_seconds):
+                response = await self._send_with_retries(method, self.endpoint.url + path, repository, headers)
+        except TimeoutError as error:
+            raise self._unreachable(f"no answer within {self.endpoint.timeout_seconds:g} s") from error
+        try:
+            yield response
+        except httpx.HTTPError as error:
+            raise self._unreachable(f"the answer broke off: {error}") from error
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._direct.aclose()
+        await self._guarded.aclose()
+
+    async def _send_with_retries(
+        self, method: str, url: str, repository: str, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        policy, attempt = self.endpoint.retries, 0
+        while True:
+            attempt += 1
+            try:
+                response = await self._authorized(method, url, repository, headers)
+            except httpx.TimeoutException as error:
+                raise self._unreachable(f"timed out: {error}") from error
+            except httpx.HTTPError as error:
+                wait = policy.wait_seconds(attempt, None, self._wire.random())
+                if wait is None:
+                    raise self._unreachable(str(error)) from error
+            else:
+                asked = parse_retry_after(response.headers.get("retry-after"))
+                wait = policy.wait_after_status(attempt, response.status_code, asked, self._wire.random())
+                if wait is None:
+                    return await self._judged(response)
+                await response.aclose()
+            await asyncio.sleep(wait)
+
+    async def _judged(self, response: httpx.Response) -> httpx.Response:
+        self.quota = parse_quota(response.headers) or self.quota
+        status = response.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            await response.aclose()
+            meaning = "limits our requests" if status == httpx.codes.TOO_MANY_REQUESTS else "has trouble"
+            raise self._unreachable(f"it {meaning} ({status})")
+        return response
+
+    async def _authorized(self, method: str, url: str, repository: str, headers: Mapping[str, str]) -> httpx.Response:
+        shown = await self._authorizer.header_for(repository)
+        response = await self._follow(method, url, headers, shown)
+        for _ in range(2):  # a token that upstream no longer takes is renewed once
+            if response.status_code != UNAUTHORIZED:
+                return response
+            await response.aclose()
+            challenges = parse_challenges(response.headers.get_list("www-authenticate"))
+            shown = await self._authorizer.answer(challenges, repository, shown)
+            if shown is None:
+                break
+            response = await self._follow(method, url, headers, shown)
+        if response.status_code != UNAUTHORIZED:
+            return response
+        await response.aclose()
+        raise UpstreamRefused(f"{self.endpoint.name} does not show {repository}: absent, or private")
+
+    async def _follow(
+        self, method: str, url: str, headers: Mapping[str, str], authorization: str | None
+    ) -> httpx.Response:
+        home = current = httpx.URL(url)
+        for _ in range(MAX_HOPS + 1):
+            is_home = _origin(current) == _origin(home)
+            response = await self._send(method, current, headers, authorization if is_home else None, is_home=is_home)
+            location = response.headers.get("location")
+            if response.status_code not in REDIRECTS or location is None:
+                return response
+            await response.aclose()
+            current = self._next_hop(home, current, location)
+        raise UpstreamMisbehaved(f"{self.endpoint.name} redirects in a circle")
+
+    async def _send(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], authorization: str | None, *, is_home: bool
+    ) -> httpx.Response:
+        own = {"Accept-Encoding": "identity", "User-Agent": self._user_agent}
+        if authorization is not None:
+            own["Authorization"] = authorization
+        client = self._direct if is_home else self._guarded
+        if not is_home:
+            await self._wire.guard.check(url.host)
+        return await client.send(client.build_request(method, url, headers={**headers, **own}), stream=True)
+
+    def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
+        try:
+            url = current.join(location)
+        except httpx.InvalidURL as error:
+            raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to something that is no URL") from error
+        if url.scheme not in {"https", home.scheme} or not url.host or url.userinfo:
+            raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to a {url.scheme} address; refused")
+        return url
+
+    async def _fetch_token(self, url: str, authorization: str | None) -> bytes:
+        headers = {"Authorization": authorization} if authorization else {}
+        client = self._direct
+        request = client.build_request("GET", url, headers={**headers, "User-Agent": self._user_agent})
+        response = await client.send(request, stream=True)
+        try:
+            content = await read_limited(response, MAX_TOKEN_BYTES)
+        finally:
+            await response.aclose()
+        if response.status_code == httpx.codes.OK:
+            return content
+        if response.status_code in {UNAUTHORIZED, httpx.codes.FORBIDDEN} and authorization is None:
+            raise UpstreamRefused(f"{self.endpoint.name} gives no anonymous token for this repository")
+        raise self._unreachable(f"its token service answered {response.status_code}")
+
+    def _unreachable(self, reason: str) -> UpstreamUnreachable:
+        return UpstreamUnreachable(f"{self.endpoint.name} cannot be asked now: {reason}")
+
+    def __repr__(self) -> str:
+        return f"<Exchange with {self.endpoint.name} at {self.endpoint.url}>"
+
+
+async def read_limited(response: httpx.Response, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes.
+
+    Raises:
+        UpstreamMisbehaved: It is larger.
+    """
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > limit:
+            raise UpstreamMisbehaved(f"upstream answered more than {limit} bytes where so much has no place")
+    return bytes(content)
+
+
+def _client(transport: httpx.AsyncBaseTransport, endpoint: Endpoint) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(
+        connect=endpoint.connect_timeout_seconds, read=endpoint.stall_timeout_seconds, write=None, pool=None
+    )
+    jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(transport=transport, timeout=timeout, cookies=jar, follow_redirects=False, trust_env=False)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
