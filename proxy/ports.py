@@ -4,7 +4,7 @@ Every port has one contract suite under `tests/contracts/`, run over each implem
 Anything that can fail says so by the errors of `oci/errors.py`; no other exception crosses a port.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,7 +73,7 @@ class BlobStream(Protocol):
     offset: int
     """Where in the blob the stream begins: what was asked for, or 0 where upstream ignored it."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand on whatever arrives.
 
         Raises:
@@ -176,8 +176,8 @@ class Catalog(Protocol):
     async def put_links(self, links: Iterable[Link], /) -> None:
         """Remember links; one that is not proven never replaces one that is."""
 
-    def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
-        """Answer the tags known to be PRESENT, of one repository or of all, in order of their names."""
+    def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
+        """Answer the tags known to be PRESENT, of one upstream and repository or of all, in order of their names."""
 
 
 class BlobReader(Protocol):

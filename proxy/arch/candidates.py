@@ -90,5 +90,8 @@ def proposal_templates() -> tuple[Template, ...]:
 
 def list_candidates(templates: Iterable[Template], repository: str, tag: str) -> tuple[Candidate, ...]:
     """Answer every candidate for a tag, in the templates' order, each name once a platform."""
-    found = (template.apply(repository, tag) for template in templates)
-    return tuple(dict.fromkeys(candidate for candidate in found if candidate is not None))
+    found: dict[tuple[str, str, Platform], Candidate] = {}
+    for template in templates:
+        if (candidate := template.apply(repository, tag)) is not None:
+            found.setdefault((candidate.repository, candidate.tag, candidate.platform), candidate)
+    return tuple(found.values())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
-from proxy.arch.resolution import Absent, Entry, Present, Resolution, Unreachable
+from proxy.arch.resolution import Entry, Present, Resolution, Unreachable
 from proxy.arch.synthesis import Synthesis
 from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor
@@ -54,7 +54,7 @@ def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False
     if platform is not None and entry is None and refuse_missing and _knows_platforms(resolution):
         return _nothing(resolution, f"nothing runs on {platform}; there is {_platforms(resolution.entries)}")
     if not isinstance(resolution.upstream, Present) and resolution.synthesis is None:
-        return _nothing(resolution, _why_nothing(resolution.upstream))
+        return _nothing(resolution, resolution.upstream.reason)
     is_index = _is_index(resolution)
     if is_index and (asker.wants_manifest or not media_types.accepts_any(asker.accepted, media_types.INDEXES)):
         return _choose_image(resolution, entry or _legacy(resolution, platform), platform)
@@ -100,10 +100,6 @@ def _knows_platforms(resolution: Resolution) -> bool:
 
 def _nothing(resolution: Resolution, verdict: str) -> Choice:
     return Choice(None, resolution.repository, None, None, verdict)
-
-
-def _why_nothing(upstream: Present | Absent | Unreachable) -> str:
-    return "present" if isinstance(upstream, Present) else upstream.reason
 
 
 def _platforms(entries: Iterable[Entry]) -> str:

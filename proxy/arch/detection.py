@@ -21,7 +21,7 @@ _ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le
 """GOARCH values that a container engine is built for."""
 
 _SYSTEMS = frozenset({"linux", "windows", "freebsd"})
-_TOKEN = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*)/(?P<value>[A-Za-z0-9._+~:-]+)")
+_TOKEN = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*)/(?P<value>[A-Za-z0-9_.+~:-]+)")
 _UPSTREAM_CLIENT = " UpstreamClient("
 
 

@@ -27,7 +27,9 @@ def _row(pattern: str, variant: str, seen_on: str) -> KernelRow:
 
 ROWS: tuple[KernelRow, ...] = (
     _row(
-        r"-v8(-16k|-rt)?\+?$", "v8", "32-bit userland on a 64-bit kernel: Pi 3, 4, 5 until bullseye, rpi-update, Yocto"
+        r"-v8([-_]16k|-rt)?\+?$",
+        "v8",
+        "32-bit userland on a 64-bit kernel: Pi 3, 4, 5 until bullseye, rpi-update, Yocto",
     ),
     _row(r"rpi-(v8(-rt)?|2712)$", "v8", "32-bit userland on a 64-bit kernel: Pi OS bookworm and trixie"),
     _row(r"-arm64$", "v8", "Debian's 64-bit kernel under a 32-bit userland"),

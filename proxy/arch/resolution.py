@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 
 from proxy.arch.candidates import Candidate, Template, list_candidates
 from proxy.arch.compatibility import can_run, pick_best, rank, runs
+from proxy.arch.conversations import without_repeats
 from proxy.arch.synthesis import Addition, Synthesis, synthesise
 from proxy.arch.trail import Trail
+from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor, Document, ImageManifest, Index
 from proxy.oci.platforms import Platform
@@ -138,7 +140,7 @@ class Resolution:
     """The added entries and their attestations, with the repositories that they are to be fetched from."""
     trail: Trail
     is_complete: bool = True
-    """False where a candidate could not be asked: the answer holds for a moment only."""
+    """False where a candidate, or the config of upstream's image, could not be asked: good for a moment only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,10 @@ def resolve(repository: str, tag: str, policy: Policy, *, is_head: bool = False)
         is_head: The client asked for nothing but headers. Upstream's document is then only fetched where it may not
             be the answer, so that a HEAD costs no pull where it need not (protocol_and_perf.md A2).
     """
+    return (yield from without_repeats(_resolve(repository, tag, policy, is_head=is_head)))
+
+
+def _resolve(repository: str, tag: str, policy: Policy, *, is_head: bool) -> Conversation:
     trail = Trail()
     candidates = list_candidates(policy.templates, repository, tag)
     with_document = not is_head or bool(candidates) or policy.refuse_missing
@@ -167,8 +173,11 @@ def resolve(repository: str, tag: str, policy: Policy, *, is_head: bool = False)
     trail = trail.add(f"{repository}:{tag}", _describe(upstream))
     if isinstance(upstream, Unreachable) or (isinstance(upstream, Present) and upstream.document is None):
         return Resolution(repository, tag, upstream, (), None, (), trail)
-    base, offered, trail = yield from _read_upstream(repository, tag, upstream, trail, needed=bool(candidates))
-    return (yield from _augment(_Request(repository, tag, policy, candidates), upstream, base, offered, trail))
+    needed = bool(candidates) or policy.refuse_missing
+    base, offered, trail, is_known = yield from _read_upstream(repository, tag, upstream, trail, needed=needed)
+    request = _Request(repository, tag, policy, candidates)
+    resolution = yield from _augment(request, upstream, base, offered, trail)
+    return replace(resolution, is_complete=resolution.is_complete and is_known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,29 +188,32 @@ class _Request:
     candidates: tuple[Candidate, ...]
 
 
-_Step = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[Index | Descriptor | None, tuple[Entry, ...], Trail]]
+_Read = tuple[Index | Descriptor | None, tuple[Entry, ...], Trail, bool]
+_Step = Generator[tuple[Question, ...], tuple[Answer, ...], _Read]
 
 
 def _read_upstream(repository: str, tag: str, upstream: Present | Absent, trail: Trail, *, needed: bool) -> _Step:
     if isinstance(upstream, Absent):
-        return None, (), trail
+        return None, (), trail, True
     match upstream.document:
         case Index() as index:
             entries = [entry for entry in index.manifests if entry.is_runnable]
             offered = tuple(Entry(entry.platform, entry, repository, tag) for entry in entries)
-            return index, offered, trail.add("upstream", f"index of {_join(entry.platform for entry in entries)}")
+            return index, offered, trail.add("upstream", f"index of {_join(entry.platform for entry in entries)}"), True
         case ImageManifest() as image:
             platform: Platform | None = None
+            is_known = True
             if needed:
                 (answer,) = yield (ConfigQuestion(repository, image.config),)
                 platform = answer.platform if isinstance(answer, ConfigPlatform) else None
+                is_known = not isinstance(answer, Unreachable)
                 trail = trail.add("upstream", f"one image for {_claim(answer)}, as its config says")
             explicit = platform.explicit() if platform and platform.is_known else None
             descriptor = replace(upstream.descriptor, platform=explicit)
-            return descriptor, (Entry(explicit, descriptor, repository, tag),), trail
+            return descriptor, (Entry(explicit, descriptor, repository, tag),), trail, is_known
         case _:
             trail = trail.add("upstream", f"a {upstream.descriptor.media_type}: passed on as it is")
-            return None, (Entry(None, upstream.descriptor, repository, tag),), trail
+            return None, (Entry(None, upstream.descriptor, repository, tag),), trail, True
 
 
 def _augment(
@@ -304,7 +316,7 @@ _Examined = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[Addition |
 
 def _examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> _Examined:
     """Look at what a candidate has: descend into an index, and check the config of an untrusted one."""
-    if not descriptor.is_index and candidate.trusted:
+    if descriptor.media_type in media_types.IMAGE_MANIFESTS and candidate.trusted:
         return Addition(candidate.platform, descriptor), f"an image, taken for {candidate.platform} by its name"
     (answer,) = yield (ManifestQuestion(candidate.repository, descriptor),)
     if not isinstance(answer, Present) or answer.document is None:
@@ -318,14 +330,12 @@ def _examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> _E
             (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
             return _judge(candidate, answer.descriptor, claim)
         case _:
-            return None, f"not usable: a {descriptor.media_type}"
+            return None, f"not usable: a {answer.document.media_type}"
 
 
 def _descend(candidate: Candidate, index: Index, depth: int) -> _Examined:
     images = [entry for entry in index.manifests if entry.is_runnable]
     position = pick_best(candidate.platform, [entry.platform for entry in images])
-    if position is None and candidate.trusted and len(images) == 1 and images[0].platform is None:
-        position = 0
     if position is None or depth >= MAX_INDEX_DEPTH:
         return None, f"an index of {_join(entry.platform for entry in images)}: nothing for {candidate.platform}"
     child = images[position]

@@ -62,7 +62,7 @@ def synthesise(base: Index | Descriptor | None, additions: Sequence[Addition]) -
     }
     if isinstance(base, Index) and base.annotations and not is_docker:
         fields["annotations"] = dict(base.annotations)
-    content = json.dumps(fields, indent=2, ensure_ascii=False).encode()
+    content = json.dumps(fields, indent=2).encode()  # ASCII, since a lone surrogate in an annotation has no UTF-8
     return Synthesis(content, media_type, Digest.of(content), entries)
 
 

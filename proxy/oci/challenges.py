@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_SCHEME = re.compile(r"\s*(?P<scheme>[A-Za-z][A-Za-z0-9_-]*)(?:\s+|$)")
+_SCHEME = re.compile(r"[\s,]*(?P<scheme>[A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
 _PARAMETER = re.compile(
-    r"\s*,?\s*(?P<key>[A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"]+))"
+    r"[\s,]*(?P<key>[A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"]+))"
 )
 
 
@@ -53,10 +53,4 @@ def _parse_line(header: str) -> list[Challenge]:
             value = parameter["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
             parameters.setdefault(parameter["key"].lower(), value)
         challenges.append(Challenge(found["scheme"].lower(), parameters))
-        position = _skip_comma(header, position)
     return challenges
-
-
-def _skip_comma(header: str, position: int) -> int:
-    rest = header[position:]
-    return position + len(rest) - len(rest.lstrip(" \t,"))

@@ -4,7 +4,8 @@
 PolyarchError
 ├── RegistryError            has a code of the distribution-spec: what a client is told
 │   ├── ClientError          the request is at fault
-│   │   ├── InvalidName, InvalidTag, InvalidDigest, InvalidPlatform, InvalidReference, RangeNotSatisfiable, Unsupported
+│   │   ├── InvalidName, InvalidTag, InvalidDigest, InvalidPlatform, InvalidReference, InvalidQuery,
+│   │   │   RangeNotSatisfiable, Unsupported
 │   │   └── NotFound: NameUnknown, ManifestUnknown, BlobUnknown
 │   ├── UpstreamError        the upstream is at fault
 │   │   ├── UpstreamUnreachable   no answer, or an answer that says "later"; stale content may be served instead

@@ -20,6 +20,8 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """distribution, podman and oras stop at 4 MiB; containerd a little above (platforms.md §2.3)."""
 MAX_DESCRIPTORS = 4096
 MAX_NESTING = 32
+MAX_SIZE = 2**63 - 1
+"""A descriptor's size is an int64 (image-spec, descriptor.md)."""
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
@@ -220,7 +222,7 @@ def _parse_descriptor(fields: object) -> Descriptor:
     media_type, digest, size = fields.get("mediaType", ""), fields.get("digest", ""), fields.get("size", -1)
     if not isinstance(media_type, str) or not isinstance(digest, str):
         raise InvalidManifest("a descriptor whose mediaType or digest is no string")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
         raise InvalidManifest("a descriptor without a size")
     try:
         parsed = Digest.parse(digest)

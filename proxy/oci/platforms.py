@@ -62,7 +62,7 @@ class Platform:
     def normalised(self) -> Self:
         """Answer the one spelling that all spellings of the same platform share."""
         architecture = _ARCHITECTURES.get(self.architecture.lower(), self.architecture.lower())
-        variant = "" if self.architecture == "i386" else self.variant.lower()
+        variant = "" if self.architecture.lower() == "i386" else self.variant.lower()
         variant = _VARIANTS.get((architecture, variant), variant)
         return replace(self, os=self.os.lower(), architecture=architecture, variant=variant)
 

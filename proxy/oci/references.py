@@ -92,7 +92,8 @@ class Reference:
             repository = with_library(repository)
         try:
             parse_repository(repository)
-            target = Digest.parse(digest) if at else parse_tag(tag or "latest")
+            parse_tag(tag)
+            target = Digest.parse(digest) if at else tag
         except (InvalidName, InvalidTag) as error:
             raise InvalidReference(f"{text!r} is no image reference: expected [registry/]name[:tag]") from error
         return cls(registry, repository, target)
@@ -103,9 +104,10 @@ class Reference:
 
 
 def _split_registry(text: str) -> tuple[str, str]:
-    # Docker's rule: the first component is a host only if it could not be a namespace.
+    # Docker's rule: the first component is a host only if it could not be a namespace. Upper case alone does not make
+    # one here: in lower case, as hosts are written, it would be a namespace again.
     first, slash, rest = text.partition("/")
-    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
+    is_host = bool(slash) and ("." in first or ":" in first or first.lower() == "localhost")
     if is_host and _DOMAIN.fullmatch(first):
         return normalise_registry(first), rest
     return DOCKER_HUB, text
@@ -113,4 +115,4 @@ def _split_registry(text: str) -> tuple[str, str]:
 
 def _split_tag(path: str) -> tuple[str, str]:
     head, colon, tag = path.rpartition(":")
-    return (head, tag) if colon else (path, "")
+    return (head, tag) if colon else (path, "latest")

@@ -94,6 +94,8 @@ def parse_route(raw_path: str) -> Route:
     if len(path) > MAX_PATH_LENGTH or not path.startswith("/"):
         raise NameUnknown("no such path")
     first, _, rest = path[1:].partition("/")
+    if not first:
+        raise NameUnknown("no such path")
     if first == "v2":
         return Route(_parse_resource(rest))
     second, _, inner = rest.partition("/")
@@ -102,7 +104,7 @@ def parse_route(raw_path: str) -> Route:
 
 def quote_path(path: str) -> str:
     """Percent-encode a path for a log line or a `Link` header."""
-    return quote(path, safe="/:@")
+    return quote(path, safe="/:@", errors="surrogateescape")
 
 
 def _parse_resource(path: str) -> Resource:

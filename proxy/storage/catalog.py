@@ -43,7 +43,8 @@ WHERE upstream = ? AND repository = ? AND tag = ?
 """
 _LIST_TAGS = """
 SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
-WHERE upstream = ? AND state = 'present' AND (repository = ? OR ? IS NULL) ORDER BY repository, tag
+WHERE state = 'present' AND (upstream = ?1 OR ?1 IS NULL) AND (repository = ?2 OR ?2 IS NULL)
+ORDER BY upstream, repository, tag
 """
 _PUT_LINK = """
 INSERT INTO links (upstream, repository, digest, origin, media_type, size, is_proven) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -104,9 +105,9 @@ class SqliteCatalog:
         ]
         await self._write(_PUT_LINK, rows)
 
-    def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
+    def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""
-        rows = self._reader.execute(_LIST_TAGS, (upstream, repository, repository))
+        rows = self._reader.execute(_LIST_TAGS, (upstream, repository))
         return [_tag_record(row) for row in rows]
 
     async def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -118,12 +118,14 @@ class MemoryCatalog:
             if link.is_proven or known is None or not known.is_proven:
                 self._links[key] = link
 
-    def list_tags(self, upstream: str, repository: str | None = None, /) -> list[TagRecord]:
+    def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""
         return [
             record
             for (of_upstream, of_repository, _), record in sorted(self._tags.items())
-            if record.state is TagState.PRESENT and of_upstream == upstream and repository in {None, of_repository}
+            if record.state is TagState.PRESENT
+            and upstream in {None, of_upstream}
+            and repository in {None, of_repository}
         ]
 
     def __repr__(self) -> str:

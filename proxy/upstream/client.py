@@ -6,7 +6,7 @@ that was asked for, and the one that was announced. Whether a document may be se
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -41,7 +41,7 @@ class HttpBlobStream:
         self.size = size
         self.offset = offset
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand on whatever arrives."""
         async for chunk in self._response.aiter_raw():
             yield chunk

@@ -1,0 +1,5 @@
+"""`python -m proxy`: the same as the `polyarch` command."""
+
+from proxy.cli import main
+
+main()

@@ -1,0 +1,51 @@
+"""The `polyarch` command and its errors: exit code 0 done, 1 failed, 2 bad input."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from proxy import version
+from proxy.cli.config import config
+from proxy.cli.resolve import resolve
+from proxy.cli.serve import serve
+from proxy.oci.errors import ClientError, InvalidSetting, NotFound, PolyarchError
+
+FAILED = 1
+BAD_INPUT = 2
+
+
+class _Commands(click.Group):
+    """A group that says errors in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PolyarchError as error:
+            is_input = isinstance(error, InvalidSetting) or (
+                isinstance(error, ClientError) and not isinstance(error, NotFound)
+            )
+            click.echo(f"polyarch: {error}", err=True)
+            ctx.exit(BAD_INPUT if is_input else FAILED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version.VERSION, prog_name="polyarch")
+def cli() -> None:
+    """One image name, every CPU: a pull-through registry proxy."""
+
+
+cli.add_command(serve)
+cli.add_command(resolve)
+cli.add_command(config)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        cli.main(prog_name="polyarch")
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)

@@ -1,0 +1,60 @@
+"""`polyarch serve`: run the proxy until it is told to stop."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+from aiohttp import web
+
+from proxy.cli.options import cache_directory, read_settings, settings_options
+from proxy.config.schema import Settings
+from proxy.oci.errors import Unavailable
+from proxy.server.middleware import ServerEvents
+from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
+from proxy.version import VERSION
+from proxy.wiring import open_proxy
+
+SHUTDOWN_SECONDS = 10.0
+
+
+@click.command()
+@settings_options
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen.  [default: 0.0.0.0:5000]")
+def serve(config_file: Path | None, cache: Path | None, upstream: str | None, listen: str | None) -> None:
+    """Serve Docker Hub, or another registry, to machines of every architecture."""
+    settings = read_settings(config_file, cache=cache, upstream=upstream, listen=listen)
+    events = LogEvents(build_logger(settings.log.level, LogFormat(settings.log.format)))
+    asyncio.run(run(settings, cache_directory(settings), events))
+
+
+async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        Unavailable: The address or the cache folder cannot be used.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_proxy(settings, cache, events) as running:
+        runner = web.AppRunner(running.app, access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            address = await _listen(runner, *settings.server.listen)
+            upstreams = {one.name: one.address for one in settings.upstreams}
+            events.note("serving", version=VERSION, listen=address, cache=str(cache), upstreams=upstreams)
+            await stop.wait()
+            events.note("stopping")
+        finally:
+            await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    site = web.TCPSite(runner, host, port, shutdown_timeout=SHUTDOWN_SECONDS, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        raise Unavailable(f"cannot listen at {host}:{port}: {error.strerror}") from error
+    bound_host, bound_port = runner.addresses[0][:2]
+    return f"{bound_host}:{bound_port}"

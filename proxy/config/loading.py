@@ -1,0 +1,144 @@
+"""Reading the settings, and saying in one line what is wrong with them."""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from proxy.config.parsers import nearest
+from proxy.config.schema import Settings
+from proxy.oci.errors import InvalidSetting
+from proxy.oci.references import normalise_registry
+
+ENVIRONMENT_PREFIX = "POLYARCH_"
+
+_T = TypeVar("_T")
+
+
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Mapping[str, object]] | None = None
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The TOML file; None for `POLYARCH_CONFIG`, or no file.
+        environment: The environment variables.
+        overrides: Section to key to value, as flags gave them.
+
+    Raises:
+        InvalidSetting: One line that names the key, where it stands, and what would do.
+    """
+    named = environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    file = path or (Path(named) if named else None)
+    settings = Settings() if file is None else _section(Settings, _read_toml(file), "", str(file))
+    settings = _merge(settings, _from_environment(environment), "the environment")
+    settings = _merge(settings, overrides or {}, "the command line")
+    _check(settings)
+    return settings
+
+
+def read_environment() -> Mapping[str, str]:
+    """Answer the process's environment: the one place where it is read."""
+    return dict(os.environ)
+
+
+def default_cache_directory(environment: Mapping[str, str], *, is_root: bool) -> Path:
+    """Answer where the cache is kept if nobody says: the system's place for root, the user's data folder else."""
+    if is_root:
+        return Path("/var/lib/polyarch")
+    data = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".local/share")
+    return Path(data) / "polyarch"
+
+
+def _read_toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidSetting(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{path}: not TOML: {error}") from error
+
+
+def _section(kind: type[_T], table: object, name: str, place: str) -> _T:
+    if not isinstance(table, Mapping):
+        raise InvalidSetting(f"{place}: {name} must be a table")
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]  # every section is one
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        full = f"{name}.{key}" if name else str(key)
+        if key not in known:
+            raise InvalidSetting(f"{place}: unknown key {full}{nearest(key, known)}")
+        values[key] = _value(known[key], value, full, place)
+    missing = [key for key, item in known.items() if key not in values and _is_required(item)]
+    if missing:
+        raise InvalidSetting(f"{place}: {name} needs {missing[0]}")
+    return kind(**values)
+
+
+def _value(item: "dataclasses.Field[Any]", value: object, full: str, place: str) -> object:
+    if "items" in item.metadata:
+        if not isinstance(value, list):
+            raise InvalidSetting(f"{place}: {full} must be written as [[{full}]]")
+        return tuple(_section(item.metadata["items"], entry, f"{full}[{i}]", place) for i, entry in enumerate(value))
+    if "parser" not in item.metadata:
+        assert callable(item.default_factory)
+        return _section(type(item.default_factory()), value, full, place)
+    try:
+        return item.metadata["parser"](value)
+    except InvalidSetting as error:
+        raise InvalidSetting(f"{place}: {full} {error}") from error
+
+
+def _is_required(item: "dataclasses.Field[Any]") -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+def _merge(settings: Settings, tables: Mapping[str, Mapping[str, object]], place: str) -> Settings:
+    for name, table in tables.items():
+        section = getattr(settings, name)
+        known = {item.name: item for item in dataclasses.fields(section)}
+        values = {key: _value(known[key], value, f"{name}.{key}", place) for key, value in table.items()}
+        settings = dataclasses.replace(settings, **{name: dataclasses.replace(section, **values)})
+    return settings
+
+
+def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
+    tables: dict[str, dict[str, object]] = {}
+    names = {f"{ENVIRONMENT_PREFIX}{section}_{item.name}".upper(): (section, item.name) for section, item in _scalars()}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == f"{ENVIRONMENT_PREFIX}CONFIG":
+            continue
+        if variable not in names:
+            raise InvalidSetting(f"the environment: unknown variable {variable}{nearest(variable, names)}")
+        section, key = names[variable]
+        tables.setdefault(section, {})[key] = text
+    return tables
+
+
+def _scalars() -> Iterable[tuple[str, "dataclasses.Field[Any]"]]:
+    for section in dataclasses.fields(Settings):
+        if callable(section.default_factory):
+            for item in dataclasses.fields(section.default_factory()):
+                if "parser" in item.metadata:
+                    yield section.name, item
+
+
+def _check(settings: Settings) -> None:
+    names = [normalise_registry(upstream.name) for upstream in settings.upstream]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InvalidSetting(f"the upstream {twice} is named twice")
+    for upstream in settings.upstream:
+        if upstream.username and not upstream.repositories:
+            raise InvalidSetting(
+                f"the upstream {upstream.name} has a username but no repositories: name those that every client of "
+                'this proxy may see with it, such as repositories = ["library/*", "me/*"]'
+            )
+    for template in settings.candidates.template:
+        if normalise_registry(template.registry) not in {normalise_registry(one.name) for one in settings.upstreams}:
+            raise InvalidSetting(
+                f"candidate {template.pattern!r} is for {template.registry}, which is no upstream here"
+            )
+        _ = template.template

@@ -1,0 +1,128 @@
+"""What a person may write for a setting, and the value that it becomes.
+
+Each parser takes a TOML value, or the text of an environment variable, and raises InvalidSetting with the end of a
+sentence that begins with the setting's name.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from proxy.arch.words import parse_platform
+from proxy.oci.errors import InvalidPlatform, InvalidSetting
+from proxy.oci.platforms import Platform
+
+Parser = Callable[[object], Any]
+
+
+def parse_text(value: object) -> str:
+    """Take a text."""
+    if not isinstance(value, str):
+        raise InvalidSetting(f"must be a text, not {value!r}")
+    return value
+
+
+def parse_flag(value: object) -> bool:
+    """Take true or false; also as words, for the environment."""
+    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise InvalidSetting(f"must be true or false, not {value!r}")
+
+
+def parse_seconds(value: object) -> float:
+    """Take a span of time: a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`."""
+    units = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(ms|[smhd]?)\s*", str(value))
+    if found is None or isinstance(value, bool):
+        raise InvalidSetting(f"must be a time such as 500ms, 30s, 10m, 6h or 7d, not {value!r}")
+    return float(found[1]) * units[found[2]]
+
+
+def parse_bytes(value: object) -> int:
+    """Take a size: a number of bytes, or a number with `KiB`, `MiB`, `GiB`, `TiB` (or `KB` … `TB`)."""
+    units = {"": 1, "b": 1}
+    units |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", start=1)}
+    units |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", start=1)}
+    found = re.fullmatch(r"\s*([0-9]{1,15})\s*([kmgt]?i?b?)\s*", str(value).lower())
+    if found is None or isinstance(value, bool) or found[2] not in units:
+        raise InvalidSetting(f"must be a size such as 512MiB or 20GiB, not {value!r}")
+    return int(found[1]) * units[found[2]]
+
+
+def parse_texts(value: object) -> tuple[str, ...]:
+    """Take a list of texts; also with commas, for the environment."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, list):
+        raise InvalidSetting(f"must be a list of texts, not {value!r}")
+    return tuple(parse_text(item) for item in value)
+
+
+def parse_one_platform(value: object) -> Platform:
+    """Take one platform, in any spelling."""
+    try:
+        return parse_platform(parse_text(value))
+    except InvalidPlatform as error:
+        raise InvalidSetting(error.message) from error
+
+
+def parse_platforms(value: object) -> tuple[Platform, ...]:
+    """Take a list of platforms, in any spelling."""
+    platforms = tuple(parse_one_platform(item) for item in parse_texts(value))
+    if not platforms:
+        raise InvalidSetting("must name at least one platform")
+    return tuple(dict.fromkeys(platforms))
+
+
+def parse_listen(value: object) -> tuple[str, int]:
+    """Take an address to listen at: `HOST:PORT`, `[IPV6]:PORT`, or `:PORT` for all addresses."""
+    host, colon, port = parse_text(value).rpartition(":")
+    is_port = port.isascii() and port.isdigit() and int(port) < 2**16
+    if not colon or not is_port or (":" in host and not host.startswith("[")):
+        raise InvalidSetting(f"must be HOST:PORT, not {value!r}")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - a mirror is there to be reached
+
+
+def parse_url(value: object) -> str:
+    """Take the address of a registry: `http://` or `https://`, a host, perhaps a port."""
+    text = parse_text(value).rstrip("/")
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if not is_good or parts.path or parts.query or parts.fragment or parts.username:
+        raise InvalidSetting(f"must be a URL such as https://registry.example or http://127.0.0.1:5001, not {value!r}")
+    return text
+
+
+def parse_path(value: object) -> Path:
+    """Take the path of a file or folder; `~` is the home folder."""
+    text = parse_text(value)
+    if not text:
+        raise InvalidSetting("must be a path, not an empty text")
+    return Path(text).expanduser()
+
+
+def one_of(*words: str) -> Parser:
+    """Make the parser of a setting that is one of some words."""
+
+    def parse(value: object) -> str:
+        text = str(value).lower() if isinstance(value, bool) else parse_text(value)
+        if text not in words:
+            raise InvalidSetting(f"must be one of {', '.join(words)}, not {value!r}{nearest(text, words)}")
+        return text
+
+    return parse
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """Answer a hint at the known word that a text comes nearest to, or nothing."""
+    near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,119 @@
+"""Blobs on their way out: from the file by sendfile, or following a fill.
+
+Our own instead of aiohttp's FileResponse, because that overwrites ETag with file times, answers several ranges with
+416, looks for `.gz` siblings, and over TLS is eight times slower than reading (protocol_and_perf.md B1).
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+
+from aiohttp import web
+
+from proxy.oci import media_types
+from proxy.oci.errors import RegistryError
+from proxy.oci.ranges import ByteRange
+from proxy.ports import BlobReader, BlobStore
+from proxy.service.pull import BlobAnswer
+
+PIECE_BYTES = 1024 * 1024
+SMALL_BYTES = 64 * 1024
+"""Up to here a blob is one write: opening a path for sendfile costs more than the copy."""
+
+
+class BodyCutShort(RegistryError):
+    """A body that had begun cannot be completed: the connection is closed before its Content-Length."""
+
+
+async def send_blob(
+    request: web.Request, store: BlobStore, answer: BlobAnswer, ranges: Sequence[ByteRange], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Send a blob, or the parts of it that were asked for.
+
+    Raises:
+        BodyCutShort: It could not be completed.
+    """
+    if len(ranges) > 1:
+        return await _send_parts(request, store, answer, ranges, headers)
+    part = ranges[0] if ranges else ByteRange(0, answer.size)
+    length = {"Content-Length": str(part.size)}
+    if ranges:
+        length["Content-Range"] = part.content_range(answer.size)
+    response = web.StreamResponse(status=206 if ranges else 200, headers={**headers, **length})
+    if answer.fill is None:
+        with store.open_blob(answer.digest) as reader:
+            return await _send_stored(request, response, reader, part)
+    await response.prepare(request)
+    await _send_following(request, response, answer, part)
+    await response.write_eof()
+    return response
+
+
+async def _send_stored(
+    request: web.Request, response: web.StreamResponse, reader: BlobReader, part: ByteRange
+) -> web.StreamResponse:
+    await response.prepare(request)
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client has left")
+    is_plain = transport.get_extra_info("sslcontext") is None
+    if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
+        await _send_pieces(response, reader, part)
+    else:
+        await request.loop.sendfile(transport, reader.file, part.start, part.size)
+    await response.write_eof()
+    return response
+
+
+async def _send_pieces(response: web.StreamResponse, reader: BlobReader, part: ByteRange) -> None:
+    for offset in range(part.start, part.stop, PIECE_BYTES):
+        await response.write(reader.read_at(offset, min(PIECE_BYTES, part.stop - offset)))
+
+
+async def _send_following(
+    request: web.Request, response: web.StreamResponse, answer: BlobAnswer, part: ByteRange
+) -> None:
+    assert answer.fill is not None
+    try:
+        async with aclosing(answer.fill.read(part)) as pieces:
+            async for piece in pieces:
+                await response.write(piece)
+    except RegistryError as error:
+        cut_short(request)
+        raise BodyCutShort(error.message) from error
+
+
+def cut_short(request: web.Request) -> None:
+    """Close a connection in the middle of a body, so that the client sees that it is not whole."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+async def _send_parts(
+    request: web.Request, store: BlobStore, answer: BlobAnswer, ranges: Sequence[ByteRange], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Send several ranges as `multipart/byteranges` (RFC 9110 §14.6)."""
+    boundary = secrets.token_hex(16)
+    heads = [_part_head(boundary, part, answer.size) for part in ranges]
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    size = sum(len(head) for head in heads) + sum(part.size for part in ranges) + len(tail)
+    own = {"Content-Type": f"multipart/byteranges; boundary={boundary}", "Content-Length": str(size)}
+    response = web.StreamResponse(status=206, headers={**headers, **own})
+    await response.prepare(request)
+    for head, part in zip(heads, ranges, strict=True):
+        await response.write(head)
+        if answer.fill is not None:
+            await _send_following(request, response, answer, part)
+        else:
+            with store.open_blob(answer.digest) as reader:
+                await _send_pieces(response, reader, part)
+    await response.write(tail)
+    await response.write_eof()
+    return response
+
+
+def _part_head(boundary: str, part: ByteRange, total: int) -> bytes:
+    return (
+        f"\r\n--{boundary}\r\nContent-Type: {media_types.OCTET_STREAM}\r\n"
+        f"Content-Range: {part.content_range(total)}\r\n\r\n"
+    ).encode()

@@ -1,0 +1,211 @@
+"""The memory of a resolution: answers its questions from what is known, and asks upstream for the rest.
+
+One `Lookups` an upstream. A tag is asked by HEAD, which is free of Docker Hub's pull quota; its document is fetched
+only when its digest is one that we do not have. Whoever asks for the same tag at the same time shares one question.
+"""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.arch.resolution import (
+    Absent,
+    Answer,
+    ConfigPlatform,
+    ConfigQuestion,
+    ManifestQuestion,
+    Present,
+    Question,
+    TagQuestion,
+    Unreachable,
+)
+from proxy.oci.digests import Digest
+from proxy.oci.errors import (
+    InvalidManifest,
+    NotFound,
+    RegistryError,
+    UpstreamError,
+    UpstreamMisbehaved,
+    UpstreamRefused,
+)
+from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, parse_config_platform
+from proxy.oci.ranges import ByteRange
+from proxy.ports import BlobStore, Catalog, Clock, Events, Link, TagRecord, TagState, Upstream
+from proxy.service.fill import Fills, FillSource
+from proxy.service.freshness import CacheState, Freshness
+from proxy.service.manifests import Manifests, StoredManifest
+from proxy.service.tasks import SingleFlight
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An answer, where it came from, and for how many seconds it holds."""
+
+    answer: Answer
+    state: CacheState
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTools:
+    """What look-ups work with, the same for all upstreams."""
+
+    catalog: Catalog
+    store: BlobStore
+    manifests: Manifests
+    fills: Fills
+    clock: Clock
+    events: Events
+    flights: SingleFlight[Known]
+    fetches: SingleFlight[StoredManifest]
+
+
+FOREVER = float("inf")
+
+
+class Lookups:
+    """What is known of one upstream's tags and images."""
+
+    def __init__(self, name: str, upstream: Upstream, freshness: Freshness, tools: LookupTools) -> None:
+        """Take an upstream under its name, and how long its tags are believed."""
+        self.name = name
+        self._upstream = upstream
+        self._freshness = freshness
+        self._tools = tools
+
+    async def ask(self, question: Question) -> Known:
+        """Answer a resolution's question. Never raises but for the store's own trouble."""
+        match question:
+            case TagQuestion():
+                return await self._ask_tag(question)
+            case ManifestQuestion():
+                return await self._guarded(self._load(question.repository, question.descriptor))
+            case ConfigQuestion():
+                return await self._guarded(self._ask_config(question))
+
+    async def fetch(self, repository: str, digest: Digest) -> StoredManifest:
+        """Fetch a manifest by digest from a repository of upstream, once for all who want it."""
+        key = ("manifest", self.name, repository, digest)
+        return await self._tools.fetches.run(key, lambda: self._fetch(repository, digest))
+
+    async def _ask_tag(self, question: TagQuestion) -> Known:
+        record = self._tools.catalog.find_tag(self.name, question.repository, question.tag)
+        left = self._remaining(record, question)
+        if record is not None and left > 0:
+            return await self._complete(question, record, CacheState.HIT, left)
+        key = ("tag", self.name, question.repository, question.tag, question.with_document)
+        return await self._tools.flights.run(key, lambda: self._check_tag(question))
+
+    def _remaining(self, record: TagRecord | None, question: TagQuestion) -> float:
+        if record is None:
+            return 0.0
+        return self._freshness.remaining(record, self._tools.clock.now(), is_candidate=question.is_candidate)
+
+    async def _check_tag(self, question: TagQuestion) -> Known:
+        known = self._tools.catalog.find_tag(self.name, question.repository, question.tag)
+        left = self._remaining(known, question)
+        if known is not None and left > 0:  # somebody was quicker
+            return await self._complete(question, known, CacheState.HIT, left)
+        try:
+            record = await self._ask_upstream(question, known)
+        except UpstreamError as error:
+            return await self._fall_back(question, known, error)
+        is_same = known is not None and known.descriptor == record.descriptor and record.descriptor is not None
+        state = CacheState.REVALIDATED if is_same else CacheState.MISS
+        await self._tools.catalog.put_tag(record)
+        return await self._complete(question, record, state, self._remaining(record, question))
+
+    async def _ask_upstream(self, question: TagQuestion, known: TagRecord | None) -> TagRecord:
+        """Ask upstream what is under a tag: by GET where nothing is known and the document is wanted, else by HEAD."""
+        try:
+            if question.with_document and (known is None or known.descriptor is None):
+                manifest = await self._fetch(question.repository, question.tag)
+                return self._record(question, TagState.PRESENT, manifest.descriptor)
+            found = await self._upstream.head_manifest(question.repository, question.tag)
+            return self._record(question, TagState.PRESENT, found)
+        except NotFound:
+            return self._record(question, TagState.ABSENT)
+        except UpstreamRefused:
+            return self._record(question, TagState.DENIED)
+
+    async def _fall_back(self, question: TagQuestion, known: TagRecord | None, error: UpstreamError) -> Known:
+        retry = self._freshness.retry_seconds
+        name = f"{question.repository}:{question.tag}"
+        self._tools.events.warn("upstream.failed", upstream=self.name, tag=name, reason=error.message)
+        if known is None:
+            return Known(_unreachable(error), CacheState.MISS, retry)
+        return await self._complete(question, known, CacheState.STALE, retry)
+
+    async def _complete(self, question: TagQuestion, record: TagRecord, state: CacheState, seconds: float) -> Known:
+        if record.descriptor is None:
+            reason = "absent" if record.state is TagState.ABSENT else "absent, or not shown to us"
+            return Known(Absent(reason, is_denied=record.state is TagState.DENIED), state, seconds)
+        found = Present(record.descriptor, is_stale=state is CacheState.STALE)
+        if not question.with_document:
+            return Known(found, state, seconds)
+        loaded = await self._guarded(self._load(question.repository, record.descriptor))
+        if not isinstance(loaded.answer, Present):
+            return Known(loaded.answer, state, min(seconds, loaded.seconds))
+        answer = Present(loaded.answer.descriptor, loaded.answer.document, is_stale=found.is_stale)
+        return Known(answer, state, seconds)
+
+    async def _load(self, repository: str, descriptor: Descriptor) -> Answer:
+        manifest = await self._tools.manifests.find(descriptor.digest, descriptor.media_type)
+        if manifest is None:
+            manifest = await self.fetch(repository, descriptor.digest)
+        return Present(manifest.descriptor, manifest.document)
+
+    async def _ask_config(self, question: ConfigQuestion) -> Answer:
+        config = question.config
+        if config.size > MAX_MANIFEST_BYTES:
+            return ConfigPlatform(None)
+        content = await self._read_blob(question.repository, config)
+        try:
+            return ConfigPlatform(parse_config_platform(content))
+        except InvalidManifest:
+            return ConfigPlatform(None)
+
+    async def _read_blob(self, repository: str, descriptor: Descriptor) -> bytes:
+        tools, digest = self._tools, descriptor.digest
+        if tools.store.find_size(digest) is not None:
+            with tools.store.open_blob(digest) as reader:
+                return reader.read_at(0, reader.size)
+        fill = tools.fills.join(digest, [FillSource(self._upstream, repository)], descriptor.size)
+        size = await fill.wait_ready()
+        if size > MAX_MANIFEST_BYTES:
+            raise UpstreamMisbehaved(f"an image config of {size} bytes")
+        content = b"".join([piece async for piece in fill.read(ByteRange(0, size))])
+        link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
+        await tools.catalog.put_links([link])
+        return content
+
+    async def _fetch(self, repository: str, target: str | Digest) -> StoredManifest:
+        fetched = await self._upstream.fetch_manifest(repository, target)
+        manifest = await self._tools.manifests.add(fetched)
+        await self._tools.manifests.link(self.name, repository, repository, manifest)
+        self._tools.events.note(
+            "manifest.fetched",
+            upstream=self.name,
+            repository=repository,
+            target=str(target),
+            digest=str(manifest.digest),
+        )
+        return manifest
+
+    async def _guarded(self, asked: Coroutine[Any, Any, Answer]) -> Known:
+        try:
+            return Known(await asked, CacheState.MISS, FOREVER)
+        except (NotFound, UpstreamRefused) as error:
+            return Known(Absent(error.message), CacheState.MISS, self._freshness.absent_seconds)
+        except UpstreamError as error:
+            return Known(_unreachable(error), CacheState.MISS, self._freshness.retry_seconds)
+
+    def _record(self, question: TagQuestion, state: TagState, found: Descriptor | None = None) -> TagRecord:
+        return TagRecord(self.name, question.repository, question.tag, state, self._tools.clock.now(), found)
+
+    def __repr__(self) -> str:
+        return f"<Lookups of {self.name}>"
+
+
+def _unreachable(error: RegistryError) -> Unreachable:
+    return Unreachable(error.message, is_misbehaviour=isinstance(error, UpstreamMisbehaved))

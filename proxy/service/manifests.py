@@ -1,0 +1,131 @@
+"""Manifests by digest: in memory, in the store, or from upstream; and the links that they bring.
+
+A manifest that is fetched under a repository tells which content that repository may ask for next. Those links are what
+lets a spliced image be pulled under the name that the client asked for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cachetools
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import BlobUnknown, InvalidManifest, UpstreamMisbehaved
+from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, parse_manifest
+from proxy.ports import BlobStore, Catalog, Events, FetchedManifest, Link
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest that is at hand: its bytes, and what they say."""
+
+    content: bytes
+    digest: Digest
+    document: Document
+
+    @property
+    def media_type(self) -> str:
+        """The media type to serve it with."""
+        return self.document.media_type
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor that leads to it."""
+        return Descriptor(self.media_type, self.digest, len(self.content))
+
+
+class Manifests:
+    """The manifests that are at hand, the most recent ones in memory."""
+
+    def __init__(self, store: BlobStore, catalog: Catalog, events: Events, *, memory_bytes: int) -> None:
+        """Take the store, and how many bytes of manifests to keep in memory."""
+        self._store = store
+        self._catalog = catalog
+        self._events = events
+        self._memory: cachetools.LRUCache[Digest, StoredManifest] = cachetools.LRUCache(
+            memory_bytes, getsizeof=lambda manifest: len(manifest.content)
+        )
+
+    async def find(self, digest: Digest, media_type: str = "") -> StoredManifest | None:
+        """Answer a manifest that is at hand.
+
+        Args:
+            digest: Its address.
+            media_type: What a descriptor said of it, for a document that does not say so itself.
+
+        What is read from the disk is held against its digest again; what is not what it should be is put aside.
+        """
+        found = self._memory.get(digest)
+        if found is not None:
+            return found
+        content = self._read(digest)
+        if content is None:
+            return None
+        try:
+            manifest = _verified(content, digest, media_type)
+        except InvalidManifest as error:
+            self._events.warn("manifest.quarantined", digest=str(digest), reason=str(error))
+            await self._store.quarantine(digest)
+            return None
+        self._remember(manifest)
+        return manifest
+
+    async def add(self, fetched: FetchedManifest) -> StoredManifest:
+        """Take in a manifest from upstream.
+
+        Raises:
+            UpstreamMisbehaved: It is a document that may not be served.
+        """
+        try:
+            document = parse_manifest(fetched.content, fetched.media_type)
+        except InvalidManifest as error:
+            raise UpstreamMisbehaved(f"upstream sent a manifest that cannot be used: {error}") from error
+        manifest = StoredManifest(fetched.content, fetched.digest, document)
+        await self.put(manifest)
+        return manifest
+
+    async def put(self, manifest: StoredManifest) -> None:
+        """Store a manifest that is known to be good."""
+        if self._store.find_size(manifest.digest) is None:
+            ingest = await self._store.begin_ingest(manifest.digest)
+            try:
+                await ingest.write(manifest.content)
+                await ingest.commit()
+            finally:
+                await ingest.abort()
+                ingest.close()
+        self._remember(manifest)
+
+    async def link(self, upstream: str, repository: str, origin: str, manifest: StoredManifest) -> None:
+        """Remember that a repository was shown this manifest, and where its children are to be had."""
+        origins = dict.fromkeys((repository, origin)) if origin else {repository: None}
+        links = [link for shown in origins for link in _links(upstream, shown, origin, manifest)]
+        await self._catalog.put_links(links)
+
+    def _read(self, digest: Digest) -> bytes | None:
+        try:
+            with self._store.open_blob(digest) as reader:
+                return reader.read_at(0, reader.size) if reader.size <= MAX_MANIFEST_BYTES else None
+        except BlobUnknown:
+            return None
+
+    def _remember(self, manifest: StoredManifest) -> None:
+        if len(manifest.content) <= self._memory.maxsize:
+            self._memory[manifest.digest] = manifest
+
+    def __repr__(self) -> str:
+        return f"<Manifests: {len(self._memory)} in memory>"
+
+
+def _verified(content: bytes, digest: Digest, media_type: str) -> StoredManifest:
+    if not digest.matches(content):
+        raise InvalidManifest("not what its digest says")
+    return StoredManifest(content, digest, parse_manifest(content, media_type))
+
+
+def _links(upstream: str, repository: str, origin: str, manifest: StoredManifest) -> Iterable[Link]:
+    # A synthesised index has no origin: who links its children knows where each of them comes from.
+    found = manifest.descriptor
+    yield Link(upstream, repository, found.digest, origin, found.media_type, found.size, is_proven=True)
+    for child in manifest.document.children if origin else ():
+        yield Link(upstream, repository, child.digest, origin, child.media_type, child.size)

@@ -1,0 +1,262 @@
+"""Pulling: manifests by tag and by digest, and blobs, from one upstream.
+
+This is the front of the use cases. Whatever it answers was verified, and belongs to the repository that asked: content
+is served from the cache only where upstream has shown it under that repository, or under the one that a synthesised
+index took it from.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from proxy.arch.choice import Asker, Choice, choose
+from proxy.arch.resolution import Absent, Present, Resolution, Unreachable
+from proxy.oci.digests import Digest
+from proxy.oci.errors import (
+    ManifestUnknown,
+    NotFound,
+    RegistryError,
+    UpstreamMisbehaved,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
+from proxy.oci.manifests import Descriptor
+from proxy.ports import BlobStore, Catalog, Events, Link, Quota, Upstream
+from proxy.service.fill import Fill, Fills, FillSource
+from proxy.service.freshness import CacheState
+from proxy.service.listing import Listings
+from proxy.service.lookups import Lookups
+from proxy.service.manifests import Manifests, StoredManifest
+from proxy.service.resolver import Resolved, Resolver
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestAnswer:
+    """A manifest for one client."""
+
+    descriptor: Descriptor
+    """Its media type, digest and size."""
+    content: bytes | None
+    """None where only headers were asked for, and the document is not at hand."""
+    state: CacheState
+    resolution: Resolution | None = None
+    """How a tag led here; None for a digest."""
+    choice: Choice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobAnswer:
+    """A blob for one client: in the store, or on its way there."""
+
+    digest: Digest
+    size: int
+    """In bytes."""
+    state: CacheState
+    fill: Fill | None
+    """The fill to follow; None where the store has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullTools:
+    """What pulling works with, the same for all upstreams."""
+
+    catalog: Catalog
+    store: BlobStore
+    manifests: Manifests
+    fills: Fills
+    events: Events
+
+
+class Puller:
+    """Pulls from one upstream."""
+
+    def __init__(
+        self, name: str, upstream: Upstream, lookups: Lookups, resolver: Resolver, listings: Listings, tools: PullTools
+    ) -> None:
+        """Take an upstream under its name, and what stands between it and its clients."""
+        self.name = name
+        self.listings = listings
+        self._upstream = upstream
+        self._lookups = lookups
+        self._resolver = resolver
+        self._tools = tools
+
+    @property
+    def quota(self) -> Quota | None:
+        """What is left of upstream's pull allowance, if it told."""
+        return self._upstream.quota
+
+    async def get_tag(
+        self, repositories: tuple[str, ...], tag: str, asker: Asker, *, is_head: bool = False
+    ) -> ManifestAnswer:
+        """Answer a tag for a client.
+
+        Args:
+            repositories: Where to look, in order: the first one that has the tag answers.
+            tag: The tag.
+            asker: Who asks.
+            is_head: Whether headers will do.
+
+        Raises:
+            ManifestUnknown: Nobody has it, or nothing of it runs on the client.
+            UpstreamUnreachable, UpstreamMisbehaved: Upstream cannot be asked, and nothing is known.
+        """
+        resolved = await self._resolve(repositories, tag, is_head=is_head)
+        resolution = resolved.resolution
+        choice = choose(resolution, asker, refuse_missing=self._resolver.policy.refuse_missing)
+        if choice.descriptor is None:
+            raise _no_answer(resolution, choice)
+        content = choice.synthesis.content if choice.synthesis else None
+        if content is None and not (is_head and choice.descriptor.size):
+            manifest = await self._manifest(repositories[-1], choice.descriptor.digest, choice.repository)
+            return ManifestAnswer(manifest.descriptor, manifest.content, resolved.state, resolution, choice)
+        return ManifestAnswer(choice.descriptor, content, resolved.state, resolution, choice)
+
+    async def get_manifest(self, repositories: tuple[str, ...], digest: Digest) -> ManifestAnswer:
+        """Answer a manifest by digest: upstream's own bytes, whoever asks.
+
+        Raises:
+            ManifestUnknown: None of the repositories has it.
+            UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
+        """
+        repository = repositories[-1]
+        link = self._tools.catalog.find_link(self.name, repository, digest)
+        if link is not None and link.is_proven:
+            manifest = await self._tools.manifests.find(digest, link.media_type)
+            if manifest is not None:
+                return ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
+        origins = _origins(link, repositories)
+        manifest = await self._first(origins, lambda origin: self._obtain(repository, origin, digest))
+        return ManifestAnswer(manifest.descriptor, manifest.content, CacheState.MISS)
+
+    async def get_blob(self, repositories: tuple[str, ...], digest: Digest) -> BlobAnswer:
+        """Answer a blob, from the store or as it arrives.
+
+        Raises:
+            BlobUnknown: None of the repositories has it.
+            UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
+        """
+        repository = repositories[-1]
+        link = self._tools.catalog.find_link(self.name, repository, digest)
+        size = await self._stored_size(digest, link)
+        fill = self._tools.fills.find(digest)
+        if (size is not None or fill is not None) and not (link and link.is_proven):
+            link = await self._prove(repositories, digest, link)
+        if size is not None:
+            return BlobAnswer(digest, size, CacheState.HIT, None)
+        sources = [FillSource(self._upstream, origin) for origin in _origins(link, repositories)]
+        fill = self._tools.fills.join(digest, sources, link.size if link else None)
+        size = await fill.wait_ready()
+        await self._link_filled(repository, digest, fill, link)
+        return BlobAnswer(digest, size, CacheState.MISS, fill)
+
+    async def head_blob(self, repositories: tuple[str, ...], digest: Digest) -> BlobAnswer:
+        """Answer the size of a blob, without fetching it.
+
+        Raises:
+            As `get_blob`.
+        """
+        link = self._tools.catalog.find_link(self.name, repositories[-1], digest)
+        size = await self._stored_size(digest, link)
+        if size is not None and link is not None and link.is_proven:
+            return BlobAnswer(digest, size, CacheState.HIT, None)
+        proven = await self._prove(repositories, digest, link)
+        assert proven.size is not None
+        return BlobAnswer(digest, proven.size, CacheState.MISS, None)
+
+    def find_origin(self, repository: str, digest: Digest) -> str:
+        """Answer the repository of upstream that a repository's content comes from, as far as is known."""
+        link = self._tools.catalog.find_link(self.name, repository, digest)
+        return link.origin if link and link.origin else repository
+
+    async def _resolve(self, repositories: tuple[str, ...], tag: str, *, is_head: bool) -> Resolved:
+        for repository in repositories[:-1]:
+            resolved = await self._resolver.resolve(repository, tag, is_head=is_head)
+            if isinstance(resolved.resolution.upstream, Present):
+                return resolved
+        return await self._resolver.resolve(repositories[-1], tag, is_head=is_head)
+
+    async def _manifest(self, repository: str, digest: Digest, origin: str) -> StoredManifest:
+        manifest = await self._tools.manifests.find(digest)
+        if manifest is None:
+            manifest = await self._lookups.fetch(origin, digest)
+        if not self._is_linked(repository, digest):
+            await self._tools.manifests.link(self.name, repository, origin, manifest)
+        return manifest
+
+    def _is_linked(self, repository: str, digest: Digest) -> bool:
+        link = self._tools.catalog.find_link(self.name, repository, digest)
+        return link is not None and link.is_proven
+
+    async def _obtain(self, repository: str, origin: str, digest: Digest) -> StoredManifest:
+        manifest = await self._tools.manifests.find(digest)
+        if manifest is None:
+            manifest = await self._lookups.fetch(origin, digest)
+        else:  # somebody else's: upstream has to show it under this name too, which a HEAD does for nothing
+            await self._upstream.head_manifest(origin, digest)
+        await self._tools.manifests.link(self.name, repository, origin, manifest)
+        return manifest
+
+    async def _stored_size(self, digest: Digest, link: Link | None) -> int | None:
+        size = self._tools.store.find_size(digest)
+        if size is not None and link is not None and link.size not in {None, size}:
+            self._tools.events.warn("blob.quarantined", digest=str(digest), bytes=size, expected=link.size)
+            await self._tools.store.quarantine(digest)
+            return None
+        return size
+
+    async def _prove(self, repositories: tuple[str, ...], digest: Digest, link: Link | None) -> Link:
+        """Let upstream show that a repository has a blob, and remember it."""
+        media_type = link.media_type if link else ""
+
+        async def ask(origin: str) -> Link:
+            size = await self._upstream.head_blob(origin, digest)
+            return Link(self.name, repositories[-1], digest, origin, media_type, size, is_proven=True)
+
+        proven = await self._first(_origins(link, repositories), ask)
+        await self._tools.catalog.put_links([proven])
+        return proven
+
+    async def _link_filled(self, repository: str, digest: Digest, fill: Fill, link: Link | None) -> None:
+        if fill.source is None or (link is not None and link.is_proven):
+            return
+        media_type = link.media_type if link else ""
+        origin = fill.source.repository
+        await self._tools.catalog.put_links(
+            Link(self.name, shown, digest, origin, media_type, fill.size, is_proven=True)
+            for shown in dict.fromkeys((repository, origin))
+        )
+
+    async def _first(self, origins: Iterable[str], ask: Callable[[str], Awaitable[_T]]) -> _T:
+        """Answer the first origin's answer; an absence is only believed once all of them say it."""
+        absence: RegistryError | None = None
+        for origin in origins:
+            try:
+                return await ask(origin)
+            except (NotFound, UpstreamRefused) as error:
+                absence = absence or error
+        assert absence is not None
+        raise absence
+
+    def __repr__(self) -> str:
+        return f"<Puller from {self.name}>"
+
+
+def _origins(link: Link | None, repositories: tuple[str, ...]) -> list[str]:
+    known = [link.origin] if link is not None and link.origin else []
+    return list(dict.fromkeys((*known, *reversed(repositories))))
+
+
+def _no_answer(resolution: Resolution, choice: Choice) -> RegistryError:
+    name = f"{resolution.repository}:{resolution.tag}"
+    match resolution.upstream:
+        case Unreachable(reason=reason, is_misbehaviour=True):
+            return UpstreamMisbehaved(reason)
+        case Unreachable(reason=reason):
+            return UpstreamUnreachable(reason)
+        case Absent() if not resolution.entries:
+            return ManifestUnknown(f"{name} is {choice.verdict}")
+        case _:
+            return ManifestUnknown(f"{name}: {choice.verdict}")

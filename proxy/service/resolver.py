@@ -1,0 +1,126 @@
+"""Resolutions of one upstream's tags: driven, stored, and remembered as long as their answers hold."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+import cachetools
+
+from proxy.arch.resolution import Answer, Policy, Present, Question, Resolution, resolve
+from proxy.oci.manifests import parse_manifest
+from proxy.ports import Catalog, Clock, Events, Link
+from proxy.service.freshness import CacheState
+from proxy.service.lookups import Known, Lookups
+from proxy.service.manifests import Manifests, StoredManifest
+from proxy.service.tasks import SingleFlight, gather_bounded
+
+MAX_RESOLUTIONS = 10_000
+PARALLEL_QUESTIONS = 8
+INCOMPLETE_SECONDS = 15.0
+"""How long a resolution holds for which a candidate could not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A resolution, where its parts came from, and until when (monotonic) it may be given again."""
+
+    resolution: Resolution
+    state: CacheState
+    until: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether upstream's document was looked at; it is not for a HEAD that did not need it."""
+        upstream = self.resolution.upstream
+        return not isinstance(upstream, Present) or upstream.document is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverTools:
+    """What resolvers work with, the same for all upstreams."""
+
+    catalog: Catalog
+    manifests: Manifests
+    clock: Clock
+    events: Events
+    flights: SingleFlight[Resolved]
+
+
+class Resolver:
+    """Works out what the tags of one upstream are, for every client at once."""
+
+    def __init__(self, lookups: Lookups, policy: Policy, tools: ResolverTools) -> None:
+        """Take the memory of one upstream, and the operator's policy for it."""
+        self.policy = policy
+        self._lookups = lookups
+        self._tools = tools
+        self._resolved: cachetools.LRUCache[tuple[str, str], Resolved] = cachetools.LRUCache(MAX_RESOLUTIONS)
+        self._limit = asyncio.Semaphore(PARALLEL_QUESTIONS)
+
+    def find(self, repository: str, tag: str, *, is_head: bool) -> Resolved | None:
+        """Answer a resolution that still holds, or None."""
+        resolved = self._resolved.get((repository, tag))
+        if resolved is None or resolved.until <= self._tools.clock.monotonic():
+            return None
+        return resolved if is_head or resolved.is_whole else None
+
+    async def resolve(self, repository: str, tag: str, *, is_head: bool) -> Resolved:
+        """Answer what a tag is, asking upstream as far as needed; once for all who ask at the same time."""
+        found = self.find(repository, tag, is_head=is_head)
+        if found is not None:
+            return Resolved(found.resolution, CacheState.HIT, found.until) if _is_settled(found) else found
+        key = ("resolution", self._lookups.name, repository, tag, is_head)
+        return await self._tools.flights.run(key, lambda: self._drive(repository, tag, is_head=is_head))
+
+    async def _drive(self, repository: str, tag: str, *, is_head: bool) -> Resolved:
+        conversation = resolve(repository, tag, self.policy, is_head=is_head)
+        known: list[Known] = []
+        answers: tuple[Answer, ...] | None = None
+        while True:
+            try:
+                questions = conversation.send(answers) if answers is not None else next(conversation)
+            except StopIteration as end:
+                return await self._keep(end.value, known)
+            found = await self._ask_all(questions)
+            known += found
+            answers = tuple(one.answer for one in found)
+
+    async def _ask_all(self, questions: tuple[Question, ...]) -> list[Known]:
+        return await gather_bounded([partial(self._lookups.ask, question) for question in questions], self._limit)
+
+    async def _keep(self, resolution: Resolution, known: list[Known]) -> Resolved:
+        await self._store(resolution)
+        seconds = min((one.seconds for one in known), default=0.0)
+        if not resolution.is_complete:
+            seconds = min(seconds, INCOMPLETE_SECONDS)
+        # The tag itself decides what the answer is called; a stale part makes it stale.
+        states = [known[0].state, *(one.state for one in known if one.state is CacheState.STALE)]
+        state = max(states, key=lambda one: one.weight)
+        resolved = Resolved(resolution, state, self._tools.clock.monotonic() + seconds)
+        self._resolved[resolution.repository, resolution.tag] = resolved
+        name = f"{self._lookups.name}/{resolution.repository}:{resolution.tag}"
+        self._tools.events.note("tag.resolved", reference=name, cache=state, trail=resolution.trail.as_lines())
+        return resolved
+
+    async def _store(self, resolution: Resolution) -> None:
+        """Make everything that the answer names servable, before anybody is given it."""
+        made, upstream, repository = resolution.synthesis, self._lookups.name, resolution.repository
+        if made is None:
+            return
+        manifest = StoredManifest(made.content, made.digest, parse_manifest(made.content, made.media_type))
+        await self._tools.manifests.put(manifest)
+        await self._tools.manifests.link(upstream, repository, "", manifest)
+        additions = resolution.additions
+        await self._tools.catalog.put_links(
+            Link(upstream, repository, found.digest, entry.repository, found.media_type, found.size)
+            for entry in additions
+            for found in (entry.descriptor,)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Resolver of {self._lookups.name}: {len(self._resolved)} tags>"
+
+
+def _is_settled(resolved: Resolved) -> bool:
+    # A stale answer stays one for as long as it is given.
+    return resolved.state is not CacheState.STALE

@@ -1,0 +1,226 @@
+"""The composition root: settings become running objects, opened and closed by one async context manager."""
+
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import ThreadedResolver, web
+
+from proxy import version
+from proxy.arch.candidates import Template, official_templates, proposal_templates
+from proxy.arch.resolution import Policy
+from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
+from proxy.oci.errors import InvalidSetting
+from proxy.oci.references import DOCKER_HUB, normalise_registry
+from proxy.ports import BlobStore, Catalog, Clock
+from proxy.server.app import build_app
+from proxy.server.fronts import Front
+from proxy.server.middleware import ServerEvents
+from proxy.server.registry import RegistryHandler
+from proxy.service.fill import FillPolicy, Fills, FillTools
+from proxy.service.freshness import Freshness
+from proxy.service.listing import Listings
+from proxy.service.lookups import Lookups, LookupTools
+from proxy.service.manifests import Manifests
+from proxy.service.pull import Puller, PullTools
+from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.tasks import SingleFlight, TaskOwner
+from proxy.storage.catalog import SqliteCatalog
+from proxy.storage.disk import DiskBlobStore
+from proxy.storage.layout_index import LayoutIndex
+from proxy.upstream.addresses import GuardedResolver
+from proxy.upstream.authorization import Credentials
+from proxy.upstream.client import RegistryClient
+from proxy.upstream.exchange import Endpoint, Exchange, Wire
+from proxy.upstream.transport import AiohttpTransport, build_session
+
+CATALOG_FILE = "catalog.sqlite"
+CONNECTIONS = 100
+WRITER_THREADS = 4
+
+
+class SystemClock:
+    """The `Clock` port, from the system."""
+
+    def now(self) -> float:
+        """Answer the wall clock, in seconds since 1970."""
+        return time.time()  # noqa: TID251 - this is the clock that is passed to everybody else
+
+    def monotonic(self) -> float:
+        """Answer a clock that never jumps, in seconds."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Everything that runs, for the commands that need it."""
+
+    app: web.Application
+    fronts: dict[str, Front]
+    store: BlobStore
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the parts for each upstream have in common."""
+
+    settings: Settings
+    lookups: LookupTools
+    resolver: ResolverTools
+    pull: PullTools
+    freshness: Freshness
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> AsyncIterator[Running]:
+    """Open everything that the settings ask for; close it on leaving. Needs no network.
+
+    Args:
+        settings: What to run.
+        cache: The cache folder; made if it is not there.
+        events: Where happenings are told.
+
+    Raises:
+        Unavailable: The cache folder cannot be used.
+        InvalidSetting: A file that is named cannot be read.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        writers = stack.enter_context(ThreadPoolExecutor(WRITER_THREADS, "blob-writer"))
+        scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
+        store = DiskBlobStore(cache, writers)
+        store.prepare()
+        catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe))
+        owner = await stack.enter_async_context(TaskOwner())
+        index = await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
+        shared = _share(settings, store, index, events, clock, owner)
+        fronts = {
+            normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
+            for upstream in settings.upstreams
+        }
+        handler = RegistryHandler(fronts, store, default_platform=settings.resolution.default_platform)
+        yield Running(build_app(handler, events, clock), fronts, store, index)
+
+
+def _share(
+    settings: Settings, store: BlobStore, catalog: Catalog, events: ServerEvents, clock: Clock, owner: TaskOwner
+) -> _Shared:
+    manifests = Manifests(store, catalog, events, memory_bytes=settings.cache.memory)
+    fills = Fills(FillTools(store, clock, events, FillPolicy()), owner)
+    lookups = LookupTools(
+        catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)
+    )
+    return _Shared(
+        settings,
+        lookups,
+        ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
+        PullTools(catalog, store, manifests, fills, events),
+        _freshness(settings),
+        clock,
+    )
+
+
+def _freshness(settings: Settings) -> Freshness:
+    return Freshness(
+        tag_seconds=settings.cache.tag_ttl,
+        absent_seconds=settings.cache.absent_ttl,
+        candidate_absent_seconds=settings.candidates.absent_ttl,
+        retry_seconds=settings.cache.retry_interval,
+    )
+
+
+async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Front:
+    name = normalise_registry(upstream.name)
+    client = await _open_client(upstream, shared.clock, stack)
+    lookups = Lookups(name, client, shared.freshness, shared.lookups)
+    resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
+    tools = shared.pull
+    listings = Listings(name, client, tools.manifests, tools.catalog, shared.freshness, shared.clock)
+    puller = Puller(name, client, lookups, resolver, listings, tools)
+    is_hub = name == DOCKER_HUB
+    return Front(puller, has_library=is_hub, has_words=asks_proposal(shared.settings.candidates, upstream))
+
+
+def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
+    """Answer what is resolved, and how, for one upstream."""
+    resolution = settings.resolution
+    return Policy(resolution.fleet, _templates(settings, upstream), refuse_missing=resolution.on_missing == "refuse")
+
+
+def asks_proposal(candidates: CandidateSettings, upstream: UpstreamSettings) -> bool:
+    """Tell whether the forum proposal's namespaces are looked into: never where strangers may own them, unasked."""
+    return candidates.proposal == "on" or (candidates.proposal == "auto" and not upstream.is_public)
+
+
+def _templates(settings: Settings, upstream: UpstreamSettings) -> tuple[Template, ...]:
+    candidates, name = settings.candidates, normalise_registry(upstream.name)
+    # Docker owns its namespaces on Docker Hub; elsewhere in public, a stranger may.
+    has_official = candidates.official and (name == DOCKER_HUB or not upstream.is_public)
+    return (
+        *(one.template for one in candidates.template if normalise_registry(one.registry) == name),
+        *(official_templates() if has_official else ()),
+        *(proposal_templates() if asks_proposal(candidates, upstream) else ()),
+    )
+
+
+async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExitStack) -> RegistryClient:
+    endpoint = _endpoint(upstream)
+    tls = _tls(upstream)
+    resolver = ThreadedResolver()
+    guard = GuardedResolver(resolver, upstream_host=_host(endpoint.url))
+    wire = Wire(
+        direct=AiohttpTransport(build_session(resolver, connections=CONNECTIONS, tls=tls)),
+        guarded=AiohttpTransport(build_session(guard, connections=CONNECTIONS, tls=tls)),
+        guard=guard,
+        clock=clock,
+        random=random.random,
+    )
+    client = RegistryClient(Exchange(endpoint, wire, user_agent=f"polyarch/{version.VERSION}"))
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _endpoint(upstream: UpstreamSettings) -> Endpoint:
+    return Endpoint(
+        name=normalise_registry(upstream.name),
+        url=upstream.address,
+        token_hosts=upstream.all_token_hosts,
+        credentials=_credentials(upstream),
+        timeout_seconds=upstream.timeout,
+        connect_timeout_seconds=upstream.connect_timeout,
+        stall_timeout_seconds=upstream.stall_timeout,
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _credentials(upstream: UpstreamSettings) -> Credentials | None:
+    if not upstream.username:
+        return None
+    password = upstream.password
+    if upstream.password_file is not None:
+        try:
+            password = upstream.password_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise InvalidSetting(f"password_file {upstream.password_file}: {error.strerror}") from error
+    return Credentials(upstream.username, password, upstream.repositories)
+
+
+def _tls(upstream: UpstreamSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if upstream.ca_file is not None:
+        try:
+            context.load_verify_locations(upstream.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSetting(f"ca_file {upstream.ca_file}: {error}") from error
+    return context
