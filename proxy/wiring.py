@@ -99,7 +99,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         store = DiskBlobStore(cache, writers)
         store.prepare()
         catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe))
-        owner = await stack.enter_async_context(TaskOwner())
+        owner = await stack.enter_async_context(TaskOwner(events))
         index = await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
         shared = _share(settings, store, index, events, clock, owner)
         fronts = {

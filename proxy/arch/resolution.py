@@ -245,10 +245,11 @@ def _conclude(
 ) -> Resolution:
     chosen = sorted(finds, key=lambda find: find.candidate.platform.variant, reverse=True)
     chosen.sort(key=lambda find: _FIRST.get(find.candidate.platform.architecture, len(_FIRST)))
-    synthesis: Synthesis | None = None
+    synthesis = synthesise(base, [find.addition for find in chosen]) if chosen else None
     added: tuple[Entry, ...] = ()
-    if chosen:
-        synthesis = synthesise(base, [find.addition for find in chosen])
+    if synthesis is not None and not synthesis.is_servable:
+        trail, synthesis = trail.add("answer", f"an index of {len(synthesis.content)} bytes would be too large"), None
+    if synthesis is not None:
         added = tuple(entry for find in chosen for entry in _entries_of(find))
         trail = trail.add(
             "answer", f"synthesised index {synthesis.digest} with {_join(e.platform for e in added)} added"

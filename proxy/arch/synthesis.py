@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.manifests import REFERENCE_DIGEST, REFERENCE_TYPE, Descriptor, Index
+from proxy.oci.manifests import (
+    MAX_DESCRIPTORS,
+    MAX_MANIFEST_BYTES,
+    REFERENCE_DIGEST,
+    REFERENCE_TYPE,
+    Descriptor,
+    Index,
+)
 from proxy.oci.platforms import Platform, platform_object
 
 
@@ -31,6 +38,11 @@ class Synthesis:
     media_type: str
     digest: Digest
     manifests: tuple[Descriptor, ...]
+
+    @property
+    def is_servable(self) -> bool:
+        """Tell whether it keeps the limits that clients, and we, set to an index."""
+        return len(self.content) <= MAX_MANIFEST_BYTES and len(self.manifests) <= MAX_DESCRIPTORS
 
 
 def synthesise(base: Index | Descriptor | None, additions: Sequence[Addition]) -> Synthesis:

@@ -83,8 +83,9 @@ class Fill:
         except RegistryError as error:
             self._error = error
             tools.events.warn("fill.failed", digest=str(self.digest), reason=error.message)
-        except asyncio.CancelledError:
-            self._error = Unavailable("shutting down")
+        except BaseException as error:
+            is_end = isinstance(error, asyncio.CancelledError)
+            self._error = Unavailable("shutting down" if is_end else "the proxy failed; its log has the reason")
             raise
         finally:
             await self._end()
@@ -141,11 +142,15 @@ class Fill:
             try:
                 await self._take_up(ingest)
                 self._check_complete(ingest)
-            except UpstreamUnreachable:
+            except UpstreamUnreachable as error:
+                reason = error.message
                 fruitless = 0 if ingest.written > before else fruitless + 1
                 if fruitless > policy.resumes or self.source is None:
                     raise
-            self._tools.events.warn("fill.resumed", digest=str(self.digest), offset=ingest.written)
+                offset = ingest.written
+                self._tools.events.warn("fill.resumed", digest=str(self.digest), offset=offset, reason=reason)
+            else:
+                return
             await asyncio.sleep(policy.resume_wait_seconds * 2 ** min(fruitless, 4))
 
     def _is_complete(self, ingest: Ingest) -> bool:

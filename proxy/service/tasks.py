@@ -5,13 +5,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from proxy.oci.errors import RegistryError
+from proxy.ports import Events
+
 _T = TypeVar("_T")
 
 
 class TaskOwner:
     """Owns tasks that no request owns, such as fills; on leaving, it ends and awaits whatever still runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
+        """Take where a task's crash is told."""
+        self._events = events
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -33,8 +38,10 @@ class TaskOwner:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # who waits for the task is told; who no longer does has lost nothing
+        error = None if task.cancelled() else task.exception()
+        # Who waits for the task is told of a registry's error; any other one is a fault of ours, whoever waits.
+        if error is not None and not isinstance(error, RegistryError):
+            self._events.warn("task.crashed", task=task.get_name(), reason=repr(error), exc_info=error)
 
     def __repr__(self) -> str:
         return f"<TaskOwner of {sorted(task.get_name() for task in self._tasks)}>"
