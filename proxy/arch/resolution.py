@@ -377,8 +377,8 @@ def _describe(answer: Answer) -> str:
             return f"{descriptor.digest}{' (stale)' if is_stale else ''}"
         case Absent(reason=reason) | Unreachable(reason=reason):
             return reason
-        case ConfigPlatform(platform=platform):
-            return str(platform)
+        case _:
+            return str(answer.platform)
 
 
 def _claim(answer: Answer) -> str:

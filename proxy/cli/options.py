@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from proxy.config.loading import default_cache_directory, load_settings, read_environment
-from proxy.config.schema import Settings, UpstreamSettings
+from proxy.config.parsers import parse_url
+from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
-from proxy.oci.references import DOCKER_HUB
+from proxy.oci.references import DOCKER_HUB, normalise_registry
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -51,14 +53,11 @@ def cache_directory(settings: Settings) -> Path:
 
 
 def _with_hub_at(settings: Settings, url: str) -> Settings:
-    from dataclasses import replace
-
-    from proxy.config.parsers import parse_url
-
     try:
         address = parse_url(url)
     except InvalidSetting as error:
         raise InvalidSetting(f"--upstream {error}") from error
-    hub = next((one for one in settings.upstreams if one.name == DOCKER_HUB), UpstreamSettings())
-    others = tuple(one for one in settings.upstreams if one is not hub)
-    return replace(settings, upstream=(replace(hub, url=address), *others))
+    upstreams = tuple(
+        replace(one, url=address) if normalise_registry(one.name) == DOCKER_HUB else one for one in settings.upstreams
+    )
+    return replace(settings, upstream=upstreams)

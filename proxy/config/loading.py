@@ -1,6 +1,7 @@
 """Reading the settings, and saying in one line what is wrong with them."""
 
 import dataclasses
+import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -69,7 +70,7 @@ def _section(kind: type[_T], table: object, name: str, place: str) -> _T:
     for key, value in table.items():
         full = f"{name}.{key}" if name else str(key)
         if key not in known:
-            raise InvalidSetting(f"{place}: unknown key {full}{nearest(key, known)}")
+            raise InvalidSetting(f"{place}: unknown key {full}{nearest(key, known) or _elsewhere(key)}")
         values[key] = _value(known[key], value, full, place)
     missing = [key for key, item in known.items() if key not in values and _is_required(item)]
     if missing:
@@ -123,6 +124,13 @@ def _scalars() -> Iterable[tuple[str, "dataclasses.Field[Any]"]]:
             for item in dataclasses.fields(section.default_factory()):
                 if "parser" in item.metadata:
                     yield section.name, item
+
+
+def _elsewhere(key: str) -> str:
+    """Answer a hint at a section that knows a key that was written outside of it."""
+    sections = {item.name: section for section, item in _scalars()}
+    near = difflib.get_close_matches(key, sections, n=1)
+    return f"; did you mean {sections[near[0]]}.{near[0]}?" if near else ""
 
 
 def _check(settings: Settings) -> None:
