@@ -65,6 +65,8 @@ class Running:
     fronts: dict[str, Front]
     store: BlobStore
     catalog: Catalog
+    owns_cache: bool
+    """False where another process had the cache folder open before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         writers = stack.enter_context(ThreadPoolExecutor(WRITER_THREADS, "blob-writer"))
         scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
         store = DiskBlobStore(cache, writers)
-        store.prepare()
+        stack.callback(store.close)
+        owns_cache = store.prepare()
         catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe))
         owner = await stack.enter_async_context(TaskOwner(events))
         index = await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
@@ -107,7 +110,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
             for upstream in settings.upstreams
         }
         handler = RegistryHandler(fronts, store, default_platform=settings.resolution.default_platform)
-        yield Running(build_app(handler, events, clock), fronts, store, index)
+        yield Running(build_app(handler, events, clock), fronts, store, index, owns_cache)
 
 
 def _share(

@@ -38,6 +38,10 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_proxy(settings, cache, events) as running:
+        if not running.owns_cache:
+            raise Unavailable(
+                f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
+            )
         runner = web.AppRunner(running.app, access_log=None, handle_signals=False)
         await runner.setup()
         try:

@@ -4,7 +4,8 @@
 <root>/oci-layout              {"imageLayoutVersion": "1.0.0"}
 <root>/index.json              the tags that are known (written by storage/layout_index.py)
 <root>/blobs/sha256/<hex>      content, verified before it got here, never changed after
-<root>/ingest/<name>.<n>       on its way in; worthless after a restart, and removed at the start
+<root>/lock                    held by the process that owns the folder
+<root>/ingest/<name>.<pid>.<n> on its way in; worthless after a restart, and removed at the start
 <root>/quarantine/<name>       found to be not what its name says
 ```
 
@@ -14,6 +15,7 @@ in a thread, in batches (protocol_and_perf.md B4); reading is inline, since the 
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -28,6 +30,7 @@ from proxy.oci.errors import BlobUnknown, Unavailable, UpstreamMisbehaved
 from proxy.ports import BlobReader, Ingest
 
 LAYOUT_FILE = "oci-layout"
+LOCK_FILE = "lock"
 LAYOUT = {"imageLayoutVersion": "1.0.0"}
 BATCH_BYTES = 1024 * 1024
 """How much is gathered before a thread is bothered: a hop costs 100 to 160 µs."""
@@ -124,10 +127,14 @@ class DiskBlobStore:
         self.root = root
         self._executor = executor
         self._numbers = itertools.count()
+        self._lock_file: BinaryIO | None = None
         self._folders = {algorithm: str(root / "blobs" / algorithm) for algorithm in ENCODED_LENGTHS}
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Make the folders and the layout file, and clear away what a killed process left.
+
+        Answers whether this process is now the one that owns the folder. A second process may read and add beside it,
+        but clears nothing away: what looks left over is being written.
 
         Raises:
             Unavailable: The folder cannot be made or written.
@@ -136,13 +143,20 @@ class DiskBlobStore:
             folders = [Path(name) for name in self._folders.values()]
             for folder in (*folders, self.root / "ingest", self.root / "quarantine"):
                 folder.mkdir(parents=True, exist_ok=True)
-            for left_over in (self.root / "ingest").iterdir():
+            is_owner = self._lock()
+            for left_over in (self.root / "ingest").iterdir() if is_owner else ():
                 left_over.unlink()
             layout = self.root / LAYOUT_FILE
             if not layout.exists():
                 write_durably(layout, json.dumps(LAYOUT).encode())
         except OSError as error:
             raise Unavailable(f"the cache folder {self.root} cannot be used: {error.strerror}") from error
+        return is_owner
+
+    def close(self) -> None:
+        """Give up the ownership of the folder."""
+        if self._lock_file is not None:
+            self._lock_file.close()
 
     def find_size(self, digest: Digest, /) -> int | None:
         """Answer the size of a stored blob in bytes, or None if it is not stored."""
@@ -163,7 +177,7 @@ class DiskBlobStore:
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
         """Begin to take in a blob."""
-        path = self.root / "ingest" / f"{digest.encoded}.{next(self._numbers)}"
+        path = self.root / "ingest" / f"{digest.encoded}.{os.getpid()}.{next(self._numbers)}"
         try:
             return DiskIngest(path, Path(self._name(digest)), digest, self._executor)
         except OSError as error:
@@ -173,6 +187,16 @@ class DiskBlobStore:
         """Take a blob that is not what its digest says out of the store, and keep it aside."""
         with contextlib.suppress(OSError):
             os.replace(self._name(digest), self.root / "quarantine" / digest.encoded)  # noqa: PTH105 - one system call
+
+    def _lock(self) -> bool:
+        """Take the folder's lock if nobody has it; the kernel gives it back when the process ends, however it ends."""
+        if self._lock_file is None:
+            self._lock_file = (self.root / LOCK_FILE).open("wb")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _name(self, digest: Digest) -> str:
         # Both parts are held to their grammar by Digest: no other path can come of them.
