@@ -30,6 +30,16 @@ class Asker:
     wants_manifest: bool = False
     """Whether its path, or a rule, asks for the one image manifest."""
 
+    def takes(self, media_type: str) -> bool:
+        """Tell whether a document of this type may be the answer for a tag."""
+        is_index = media_type in media_types.INDEXES
+        return not (is_index and self.wants_manifest) and media_types.accepts_any(self.accepted, {media_type})
+
+    @property
+    def takes_any_index(self) -> bool:
+        """Whether every index will do, so that nobody needs to look into it."""
+        return all(self.takes(media_type) for media_type in media_types.INDEXES)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -55,10 +65,11 @@ def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False
         return _nothing(resolution, f"nothing runs on {platform}; there is {_platforms(resolution.entries)}")
     if not isinstance(resolution.upstream, Present) and resolution.synthesis is None:
         return _nothing(resolution, resolution.upstream.reason)
-    is_index = _is_index(resolution)
-    if is_index and (asker.wants_manifest or not media_types.accepts_any(asker.accepted, media_types.INDEXES)):
+    whole = _whole(resolution, entry)
+    assert whole.descriptor is not None
+    if whole.descriptor.is_index and not asker.takes(whole.descriptor.media_type):
         return _choose_image(resolution, entry or _legacy(resolution, platform), platform)
-    return _whole(resolution, entry)
+    return whole
 
 
 def _whole(resolution: Resolution, entry: Entry | None) -> Choice:
@@ -86,12 +97,6 @@ def _pick(entries: tuple[Entry, ...], platform: Platform | None) -> Entry | None
         return None
     position = pick_best(platform, [entry.platform for entry in entries])
     return None if position is None else entries[position]
-
-
-def _is_index(resolution: Resolution) -> bool:
-    if resolution.synthesis is not None:
-        return True
-    return isinstance(resolution.upstream, Present) and resolution.upstream.descriptor.is_index
 
 
 def _knows_platforms(resolution: Resolution) -> bool:

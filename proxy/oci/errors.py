@@ -8,7 +8,8 @@ PolyarchError
 │   │   │   RangeNotSatisfiable, Unsupported
 │   │   └── NotFound: NameUnknown, ManifestUnknown, BlobUnknown
 │   ├── UpstreamError        the upstream is at fault
-│   │   ├── UpstreamUnreachable   no answer, or an answer that says "later"; stale content may be served instead
+│   │   ├── UpstreamUnreachable   an answer that says "later"; stale content may be served instead
+│   │   │   └── UpstreamSilent    no answer at all: whatever else is asked now will wait in vain too
 │   │   ├── UpstreamRefused       401, 403: an answer, never a reason to serve stale
 │   │   └── UpstreamMisbehaved    an answer that breaks the protocol or its own digest; never cached
 │   └── Unavailable          we are at fault, or have no room: disk, shutdown
@@ -162,6 +163,10 @@ class UpstreamUnreachable(UpstreamError):
     """No answer, a late one, 429 or 5xx: what was known before is better than nothing."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class UpstreamSilent(UpstreamUnreachable):
+    """No connection, or no answer in time: true of the whole upstream, not of what was asked for."""
 
 
 class UpstreamRefused(UpstreamError):

@@ -4,6 +4,7 @@ Sources: image-spec 1.1.1 `media-types.md`; Docker's "Image Manifest Version 2, 
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -43,12 +44,12 @@ def parse_accept(headers: Iterable[str]) -> frozenset[str]:
     return frozenset(parse_media_type(entry) for entry in entries if entry.strip() and not _is_refused(entry))
 
 
-def accepts_any(accepted: frozenset[str], media_types: frozenset[str]) -> bool:
+def accepts_any(accepted: frozenset[str], media_types: AbstractSet[str]) -> bool:
     """Tell whether a client that accepts these types takes one of those.
 
     A client that sent no `Accept` at all takes anything (RFC 9110 §12.5.1).
     """
-    return not accepted or bool(accepted & (media_types | {"*/*", "application/*"}))
+    return not accepted or not accepted.isdisjoint({*media_types, "*/*", "application/*"})
 
 
 def _is_refused(entry: str) -> bool:

@@ -27,6 +27,7 @@ from proxy.oci.errors import (
     UpstreamError,
     UpstreamMisbehaved,
     UpstreamRefused,
+    UpstreamSilent,
 )
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, parse_config_platform
 from proxy.oci.ranges import ByteRange
@@ -72,6 +73,8 @@ class Lookups:
         self._upstream = upstream
         self._freshness = freshness
         self._tools = tools
+        self._silent_until = 0.0
+        """Monotonic: upstream gave no answer a moment ago, and what is known is served without asking it again."""
 
     async def ask(self, question: Question) -> Known:
         """Answer a resolution's question. Never raises but for the store's own trouble."""
@@ -106,6 +109,8 @@ class Lookups:
         left = self._remaining(known, question)
         if known is not None and left > 0:  # somebody was quicker
             return await self._complete(question, known, CacheState.HIT, left)
+        if known is not None and self._tools.clock.monotonic() < self._silent_until:
+            return await self._complete(question, known, CacheState.STALE, self._freshness.retry_seconds)
         try:
             record = await self._ask_upstream(question, known)
         except UpstreamError as error:
@@ -130,6 +135,8 @@ class Lookups:
 
     async def _fall_back(self, question: TagQuestion, known: TagRecord | None, error: UpstreamError) -> Known:
         retry = self._freshness.retry_seconds
+        if isinstance(error, UpstreamSilent):
+            self._silent_until = self._tools.clock.monotonic() + retry
         name = f"{question.repository}:{question.tag}"
         self._tools.events.warn("upstream.failed", upstream=self.name, tag=name, reason=error.message)
         if known is None:

@@ -103,7 +103,7 @@ class Puller:
             ManifestUnknown: Nobody has it, or nothing of it runs on the client.
             UpstreamUnreachable, UpstreamMisbehaved: Upstream cannot be asked, and nothing is known.
         """
-        resolved = await self._resolve(repositories, tag, is_head=is_head)
+        resolved = await self._resolve(repositories, tag, is_head=is_head and asker.takes_any_index)
         resolution = resolved.resolution
         choice = choose(resolution, asker, refuse_missing=self._resolver.policy.refuse_missing)
         if choice.descriptor is None:

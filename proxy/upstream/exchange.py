@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from proxy.oci.challenges import parse_challenges
-from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
+from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamSilent, UpstreamUnreachable
 from proxy.ports import Clock, Quota
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Authorizer, Credentials
@@ -93,7 +93,7 @@ class Exchange:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 response = await self._send_with_retries(method, self.endpoint.url + path, repository, headers)
         except TimeoutError as error:
-            raise self._unreachable(f"no answer within {self.endpoint.timeout_seconds:g} s") from error
+            raise self._silent(f"no answer within {self.endpoint.timeout_seconds:g} s") from error
         try:
             yield response
         except httpx.HTTPError as error:
@@ -115,11 +115,11 @@ class Exchange:
             try:
                 response = await self._authorized(method, url, repository, headers)
             except httpx.TimeoutException as error:
-                raise self._unreachable(f"timed out: {error}") from error
+                raise self._silent(f"timed out: {error}") from error
             except httpx.HTTPError as error:
                 wait = policy.wait_seconds(attempt, None, self._wire.random())
                 if wait is None:
-                    raise self._unreachable(str(error)) from error
+                    raise self._silent(str(error)) from error
             else:
                 asked = parse_retry_after(response.headers.get("retry-after"))
                 wait = policy.wait_after_status(attempt, response.status_code, asked, self._wire.random())
@@ -202,6 +202,9 @@ class Exchange:
         if response.status_code in {UNAUTHORIZED, httpx.codes.FORBIDDEN} and authorization is None:
             raise UpstreamRefused(f"{self.endpoint.name} gives no anonymous token for this repository")
         raise self._unreachable(f"its token service answered {response.status_code}")
+
+    def _silent(self, reason: str) -> UpstreamSilent:
+        return UpstreamSilent(f"{self.endpoint.name} cannot be asked now: {reason}")
 
     def _unreachable(self, reason: str) -> UpstreamUnreachable:
         return UpstreamUnreachable(f"{self.endpoint.name} cannot be asked now: {reason}")
