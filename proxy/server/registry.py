@@ -65,9 +65,9 @@ class RegistryHandler:
         Raises:
             RegistryError: What the client is to be told.
         """
-        route = parse_route(request.raw_path.partition("?")[0])
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
+        route = parse_route(request.raw_path.partition("?")[0])
         resource = route.resource
         if isinstance(resource, Ping):
             return web.json_response({}, headers=API_VERSION)
