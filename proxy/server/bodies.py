@@ -5,8 +5,8 @@ Our own instead of aiohttp's FileResponse, because that overwrites ETag with fil
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from proxy.oci import media_types
 from proxy.oci.errors import RegistryError
 from proxy.oci.ranges import ByteRange
 from proxy.ports import BlobReader, BlobStore
+from proxy.service.fill import Fill
 from proxy.service.pull import BlobAnswer
 
 PIECE_BYTES = 1024 * 1024
@@ -44,8 +45,9 @@ async def send_blob(
         with store.open_blob(answer.digest) as reader:
             return await _send_stored(request, response, reader, part)
     await response.prepare(request)
-    await _send_following(request, response, answer, part)
-    await response.write_eof()
+    with _cut_short_on_failure(request):
+        await _send_following(response, answer.fill, part)
+        await response.write_eof()
     return response
 
 
@@ -57,11 +59,12 @@ async def _send_stored(
     if transport is None:
         raise ConnectionResetError("the client has left")
     is_plain = transport.get_extra_info("sslcontext") is None
-    if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
-        await _send_pieces(response, reader, part)
-    else:
-        await request.loop.sendfile(transport, reader.file, part.start, part.size)
-    await response.write_eof()
+    with _cut_short_on_failure(request):
+        if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
+            await _send_pieces(response, reader, part)
+        else:
+            await request.loop.sendfile(transport, reader.file, part.start, part.size)
+        await response.write_eof()
     return response
 
 
@@ -70,23 +73,27 @@ async def _send_pieces(response: web.StreamResponse, reader: BlobReader, part: B
         await response.write(reader.read_at(offset, min(PIECE_BYTES, part.stop - offset)))
 
 
-async def _send_following(
-    request: web.Request, response: web.StreamResponse, answer: BlobAnswer, part: ByteRange
-) -> None:
-    assert answer.fill is not None
+async def _send_following(response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
+    async with aclosing(fill.read(part)) as pieces:
+        async for piece in pieces:
+            await response.write(piece)
+
+
+@contextmanager
+def _cut_short_on_failure(request: web.Request) -> Iterator[None]:
+    """Close the connection if a body that has begun fails, whatever the reason.
+
+    Nothing else may be written to it: an error's envelope would be taken for a part of the blob.
+    """
     try:
-        async with aclosing(answer.fill.read(part)) as pieces:
-            async for piece in pieces:
-                await response.write(piece)
-    except RegistryError as error:
-        cut_short(request)
-        raise BodyCutShort(error.message) from error
-
-
-def cut_short(request: web.Request) -> None:
-    """Close a connection in the middle of a body, so that the client sees that it is not whole."""
-    if request.transport is not None:
-        request.transport.close()
+        yield
+    except ConnectionError:
+        raise  # the client has left
+    except Exception as error:
+        if request.transport is not None:
+            request.transport.close()
+        reason = error.message if isinstance(error, RegistryError) else repr(error)
+        raise BodyCutShort(reason) from error
 
 
 async def _send_parts(
@@ -100,15 +107,16 @@ async def _send_parts(
     own = {"Content-Type": f"multipart/byteranges; boundary={boundary}", "Content-Length": str(size)}
     response = web.StreamResponse(status=206, headers={**headers, **own})
     await response.prepare(request)
-    for head, part in zip(heads, ranges, strict=True):
-        await response.write(head)
-        if answer.fill is not None:
-            await _send_following(request, response, answer, part)
-        else:
-            with store.open_blob(answer.digest) as reader:
-                await _send_pieces(response, reader, part)
-    await response.write(tail)
-    await response.write_eof()
+    with _cut_short_on_failure(request):
+        for head, part in zip(heads, ranges, strict=True):
+            await response.write(head)
+            if answer.fill is not None:
+                await _send_following(response, answer.fill, part)
+            else:
+                with store.open_blob(answer.digest) as reader:
+                    await _send_pieces(response, reader, part)
+        await response.write(tail)
+        await response.write_eof()
     return response
 
 

@@ -66,6 +66,7 @@ class Fill:
         self._error: RegistryError | None = None
         self._is_verified = False
         self._is_over = False
+        self._is_closed = False
         self._readers = 0
         self._progress = asyncio.Event()
 
@@ -115,8 +116,7 @@ class Fill:
             while position < part.stop:
                 size = min(self._readable() - position, part.stop - position, BATCH_BYTES)
                 if size > 0:
-                    assert self._ingest is not None
-                    piece = self._ingest.read_at(position, size)
+                    piece = self._read_at(position, size)
                     position += len(piece)
                     yield piece
                 elif self._error is not None:
@@ -126,6 +126,14 @@ class Fill:
         finally:
             self._readers -= 1
             self._close_if_done()
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        assert self._ingest is not None
+        if not self._is_closed:
+            return self._ingest.read_at(offset, size)
+        # It was whole, and let go of, before this reader began.
+        with self._tools.store.open_blob(self.digest) as reader:
+            return reader.read_at(offset, size)
 
     @property
     def _written(self) -> int:
@@ -211,6 +219,7 @@ class Fill:
     def _close_if_done(self) -> None:
         if self._is_over and self._readers == 0 and self._ingest is not None:
             self._ingest.close()
+            self._is_closed = True
 
     def _wake(self) -> None:
         self._progress.set()

@@ -15,10 +15,12 @@ in a thread, in batches (protocol_and_perf.md B4); reading is inline, since the 
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import itertools
 import json
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -80,7 +82,7 @@ class DiskIngest:
 
     def read_at(self, offset: int, size: int, /) -> bytes:
         """Read up to `size` of the bytes written so far."""
-        return os.pread(self._file.fileno(), min(size, self._written - offset), offset)
+        return os.pread(self._file.fileno(), max(0, min(size, self._written - offset)), offset)
 
     def verify(self) -> None:
         """Hold the written bytes against the digest."""
@@ -113,6 +115,8 @@ class DiskIngest:
         self._hasher.update(chunk)
 
     def _publish(self) -> None:
+        if os.fstat(self._file.fileno()).st_size != self._written:
+            raise OSError(errno.EIO, "an earlier write failed half-way")
         os.fsync(self._file.fileno())
         self._path.chmod(0o444)
         self._path.replace(self._target)
@@ -207,8 +211,8 @@ class DiskBlobStore:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Replace a small file in one step that a power cut cannot halve."""
-    temporary = path.with_name(f".{path.name}.new")
+    """Replace a small file in one step that a power cut cannot halve; whoever else writes it at the same time."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
