@@ -31,7 +31,6 @@ KNOWN_PLATFORMS = tuple(
         "linux/arm64/v8.9",
         "linux/arm64/v9",
         "linux/arm64/v9.7",
-        "linux/arm64/v8.10",
         "linux/ppc64le",
         "linux/riscv64",
         "linux/s390x",

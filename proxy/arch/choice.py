@@ -67,9 +67,12 @@ def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False
         return _nothing(resolution, resolution.upstream.reason)
     whole = _whole(resolution, entry)
     assert whole.descriptor is not None
-    if whole.descriptor.is_index and not asker.takes(whole.descriptor.media_type):
-        return _choose_image(resolution, entry or _legacy(resolution, platform), platform)
-    return whole
+    if not whole.descriptor.is_index or asker.takes(whole.descriptor.media_type):
+        return whole
+    image = _choose_image(resolution, platform)
+    is_unwanted = asker.wants_manifest and media_types.accepts_any(asker.accepted, {whole.descriptor.media_type})
+    # Who named a platform that nothing runs on gets what there is, unless the operator refuses (DESIGN §2, step 6).
+    return whole if image.descriptor is None and is_unwanted else image
 
 
 def _whole(resolution: Resolution, entry: Entry | None) -> Choice:
@@ -81,15 +84,13 @@ def _whole(resolution: Resolution, entry: Entry | None) -> Choice:
     return Choice(resolution.upstream.descriptor, resolution.repository, None, entry, "upstream's document")
 
 
-def _choose_image(resolution: Resolution, entry: Entry | None, platform: Platform | None) -> Choice:
+def _choose_image(resolution: Resolution, platform: Platform | None) -> Choice:
+    images = tuple(entry for entry in resolution.entries if not entry.descriptor.is_index)
+    entry = _pick(images, platform or LEGACY_PLATFORM)
     if entry is None:
         there = _platforms(resolution.entries)
         return _nothing(resolution, f"nothing runs on {platform or 'an unknown platform'}; there is {there}")
     return Choice(entry.descriptor, entry.repository, None, entry, f"the image for {entry.platform or platform}")
-
-
-def _legacy(resolution: Resolution, platform: Platform | None) -> Entry | None:
-    return _pick(resolution.entries, LEGACY_PLATFORM) if platform is None else None
 
 
 def _pick(entries: tuple[Entry, ...], platform: Platform | None) -> Entry | None:

@@ -38,6 +38,7 @@ ROWS: tuple[KernelRow, ...] = (
     _row(r"rpi-v6$", "v6", "Pi 1, Zero: Pi OS bookworm and trixie"),
     _row(r"-hypriotos\+?$", "v6", "Pi 1, Zero: HypriotOS"),
     _row(r"^[0-9]+(\.[0-9]+){1,2}\+$", "v6", "Pi 1, Zero, CM1: Raspbian and Pi OS until bullseye"),
+    _row(r"-haos-raspi$", "v6", "Home Assistant OS: one name for all boards"),
     _row(r"-raspi2?$", "v7", "Ubuntu, whose armhf port starts at v7"),
     _row(r"-rpi[24]$", "v7", "Alpine's armv7 kernels, Ubuntu's first Pi 2 kernel"),
     _row(r"-armmp(-lpae)?$", "v7", "Debian's armhf kernel"),

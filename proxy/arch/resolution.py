@@ -336,14 +336,38 @@ def _examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> _E
 
 def _descend(candidate: Candidate, index: Index, depth: int) -> _Examined:
     images = [entry for entry in index.manifests if entry.is_runnable]
-    position = pick_best(candidate.platform, [entry.platform for entry in images])
-    if position is None or depth >= MAX_INDEX_DEPTH:
+    child = _pick_child(candidate, images)
+    if child is None or depth >= MAX_INDEX_DEPTH:
         return None, f"an index of {_join(entry.platform for entry in images)}: nothing for {candidate.platform}"
-    child = images[position]
     if child.is_index or not candidate.trusted:
-        return (yield from _examine(candidate, child, depth + 1))
-    attestations = tuple(entry for entry in index.manifests if entry.attests == child.digest)
-    return Addition(candidate.platform, child, attestations), f"an index: its image {child.digest}"
+        addition, reason = yield from _examine(candidate, child, depth + 1)
+    else:
+        addition, reason = Addition(candidate.platform, child), f"an index: its image {child.digest}"
+    if addition is None:
+        return None, reason
+    own = tuple(entry for entry in index.manifests if entry.attests == addition.descriptor.digest)
+    return replace(addition, attestations=(*addition.attestations, *own)), reason
+
+
+def _pick_child(candidate: Candidate, images: Sequence[Descriptor]) -> Descriptor | None:
+    """Answer the entry that serves the candidate's platform best, of its own architecture only.
+
+    A 32-bit image in an `arm64v8/` index would otherwise be offered as a 64-bit one. What an entry leaves open, a
+    trusted name fills in: an `arm` without variant, or the only entry's whole platform.
+    """
+    wanted = candidate.platform
+    own = [
+        image for image in images if image.platform and image.platform.normalised().architecture == wanted.architecture
+    ]
+    position = pick_best(wanted, [image.platform for image in own])
+    if position is not None:
+        return own[position]
+    if not candidate.trusted:
+        return None
+    is_open = len(images) == 1 and images[0].platform is None
+    return (
+        images[0] if is_open else next((image for image in own if image.platform and not image.platform.variant), None)
+    )
 
 
 def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> tuple[Addition | None, str]:

@@ -12,6 +12,7 @@ One table for every place where a platform may be written: settings, flags, path
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -95,6 +96,18 @@ WORDS: Mapping[str, Platform] = MappingProxyType(
 """Every single word, and the platform that it means."""
 
 _SLUG_OS = "linux-"
+_SYSTEMS = frozenset({"linux", "windows", "darwin", "freebsd"})
+_ARCHITECTURES = frozenset({platform.architecture for platform in WORDS.values()} | {"mips", "mipsle", "ppc64"})
+_VARIANTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        "arm": re.compile(r"v[4-8]"),
+        "arm64": re.compile(r"(v8\.[0-9]|v9(\.[0-9])?)?"),
+        "amd64": re.compile(r"(v[2-4])?"),
+        "386": re.compile(r""),
+    }
+)
+"""The variants that a normal form may have (image-spec, image-index.md, "Platform Variants"; compatibility.py)."""
+_ANY_VARIANT = re.compile(r"[a-z0-9]*")
 
 
 def parse_platform(text: str) -> Platform:
@@ -121,7 +134,7 @@ def find_platform(text: str) -> Platform | None:
         platform = Platform.parse(triple).normalised()
     except InvalidPlatform:
         return None
-    return platform if _is_architecture(platform.architecture) else None
+    return platform if _is_machine(platform) else None
 
 
 def find_path_platform(component: str) -> Platform | None:
@@ -134,8 +147,10 @@ def find_path_platform(component: str) -> Platform | None:
     return None
 
 
-def _is_architecture(architecture: str) -> bool:
-    return architecture in {platform.architecture for platform in WORDS.values()} | {"wasm", "mips", "mipsle", "ppc64"}
+def _is_machine(platform: Platform) -> bool:
+    if platform.os not in _SYSTEMS or platform.architecture not in _ARCHITECTURES:
+        return False
+    return bool(_VARIANTS.get(platform.architecture, _ANY_VARIANT).fullmatch(platform.variant))
 
 
 def _common_triples() -> list[str]:

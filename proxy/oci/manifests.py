@@ -8,6 +8,7 @@ and an image, a `mediaType` that contradicts the Content-Type, anything above 4 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,9 @@ MAX_DESCRIPTORS = 4096
 MAX_NESTING = 32
 MAX_SIZE = 2**63 - 1
 """A descriptor's size is an int64 (image-spec, descriptor.md)."""
+
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+"""RFC 6838 §4.2: what may safely stand in a header."""
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
@@ -172,6 +176,8 @@ def _agreed_media_type(fields: Mapping[str, object], declared: str) -> str:
     if written and declared and written != declared:
         raise InvalidManifest(f"mediaType {written[:100]!r} contradicts the Content-Type {declared[:100]!r}")
     media_type = written or declared or _guessed_media_type(fields)
+    if media_type and not _MEDIA_TYPE.fullmatch(media_type):
+        raise InvalidManifest(f"not a media type: {media_type[:100]!r}")
     if not media_type:
         raise InvalidManifest("neither a mediaType nor a shape that is known")
     return media_type

@@ -95,7 +95,7 @@ def parse_platform_object(fields: object) -> Platform | None:
     """
     if not isinstance(fields, Mapping):
         return None
-    texts = [fields.get(key, "") for key in ("os", "architecture", "variant", "os.version")]
+    texts = [fields.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
     if not all(isinstance(text, str) for text in texts) or not texts[1]:
         return None
     features = fields.get("os.features") or ()

@@ -48,6 +48,8 @@ def parse_range(header: str | None, total: int) -> tuple[ByteRange, ...]:
     satisfiable = tuple(item for item in found if item is not None)
     if not satisfiable:
         raise RangeNotSatisfiable(f"no byte of {total} is in {header!r}", headers={"Content-Range": f"bytes */{total}"})
+    if len(satisfiable) > 1 and sum(part.size for part in satisfiable) > total:
+        return ()  # parts that overlap: the whole is less (RFC 9110 §14.2 lets a server ignore them)
     return satisfiable
 
 

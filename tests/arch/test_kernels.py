@@ -78,6 +78,7 @@ RELEASES = {
     "5.15.167.4-microsoft-standard-WSL2": None,
     "6.18.44-fc-v669": None,  # neither v6 nor v9
     "6.1.0-v70": None,
+    "5.15.32-haos-raspi": "v6",
     "6.1.0-custom+": None,  # a bare + only counts right after the version
     "6.1.0-v7-custom": None,
     "": None,
