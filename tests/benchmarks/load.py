@@ -1,0 +1,32 @@
+"""Load from compiled clients: wrk for many small answers, curl for large ones."""
+
+import re
+import time
+
+from tests.benchmarks.rig import run_all
+from tests.lab import tools
+
+_REQUESTS = re.compile(r"Requests/sec:\s+([0-9.]+)")
+_FAILED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)")
+
+
+async def requests_per_second(url: str, *, connections: int, seconds: int) -> float:
+    """Ask for the same thing over and over, and answer how often a second it was answered."""
+    wrk = tools.require("wrk")
+    (text,) = await run_all((wrk, "-t1", f"-c{connections}", f"-d{seconds}", url))
+    found = _REQUESTS.search(text)
+    if found is None or _FAILED.search(text):
+        raise RuntimeError(f"wrk failed on {url}: {text}")
+    return float(found[1])
+
+
+async def download(url: str, size: int, *, clients: int = 1) -> float:
+    """Download the same thing with some clients at once; answer the seconds until the last one has it whole."""
+    curl = tools.require("curl")
+    command = (curl, "--silent", "--show-error", "--fail", "--output", "/dev/null", "--write-out", "%{size_download}")
+    started = time.perf_counter()
+    outputs = await run_all(*[(*command, url)] * clients)
+    seconds = time.perf_counter() - started
+    if {int(text) for text in outputs} != {size}:
+        raise RuntimeError(f"a download of {url} is not whole: {outputs}")
+    return seconds
