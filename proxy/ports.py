@@ -180,19 +180,26 @@ class Catalog(Protocol):
         """Answer the tags known to be PRESENT, of one upstream and repository or of all, in order of their names."""
 
 
-class BlobReader(Protocol):
-    """A stored blob, open for reading."""
+class Readable(Protocol):
+    """Bytes that can be read from any offset."""
 
-    size: int
-    """In bytes."""
-    file: BinaryIO | None
-    """The open file, for the kernel's sendfile; None where the store has no files."""
+    @property
+    def file(self) -> BinaryIO | None:
+        """The open file, for the kernel's sendfile, which may move its position; None where there are no files."""
 
     def read_at(self, offset: int, size: int, /) -> bytes:
-        """Read up to `size` bytes from an offset."""
+        """Read up to `size` bytes from an offset, as far as there are some."""
 
 
-class Ingest(Protocol):
+class BlobReader(Readable, Protocol):
+    """A stored blob, open for reading."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+
+class Ingest(Readable, Protocol):
     """A blob on its way into the store: written, then committed or aborted, and readable meanwhile."""
 
     @property
@@ -201,9 +208,6 @@ class Ingest(Protocol):
 
     async def write(self, chunk: bytes, /) -> None:
         """Append bytes. Raises Unavailable if the store has no room."""
-
-    def read_at(self, offset: int, size: int, /) -> bytes:
-        """Read up to `size` of the bytes written so far."""
 
     def verify(self) -> None:
         """Hold the written bytes against the digest. Raises UpstreamMisbehaved if they are not what it says."""

@@ -4,6 +4,7 @@ Each parser takes a TOML value, or the text of an environment variable, and rais
 sentence that begins with the setting's name.
 """
 
+import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable
@@ -16,6 +17,11 @@ from proxy.oci.errors import InvalidPlatform, InvalidSetting
 from proxy.oci.platforms import Platform
 
 Parser = Callable[[object], Any]
+
+_URL = re.compile(
+    r"(?i)https?://(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?",
+    re.ASCII,
+)
 
 
 def parse_text(value: object) -> str:
@@ -83,7 +89,7 @@ def parse_platforms(value: object) -> tuple[Platform, ...]:
 def parse_listen(value: object) -> tuple[str, int]:
     """Take an address to listen at: `HOST:PORT`, `[IPV6]:PORT`, or `:PORT` for all addresses."""
     host, colon, port = parse_text(value).rpartition(":")
-    is_port = port.isascii() and port.isdigit() and int(port) < 2**16
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and int(port) < 2**16
     if not colon or not is_port or (":" in host and not host.startswith("[")):
         raise InvalidSetting(f"must be HOST:PORT, not {value!r}")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - a mirror is there to be reached
@@ -92,14 +98,24 @@ def parse_listen(value: object) -> tuple[str, int]:
 def parse_url(value: object) -> str:
     """Take the address of a registry: `http://` or `https://`, a host, perhaps a port."""
     text = parse_text(value).rstrip("/")
+    if "@" in text:
+        raise InvalidSetting("must not hold a user or a password: they have settings of their own")
     try:
-        parts = urlsplit(text)
-        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        is_good = _URL.fullmatch(text) is not None and urlsplit(text).port != 0
     except ValueError:
         is_good = False
-    if not is_good or parts.path or parts.query or parts.fragment or parts.username:
+    if not is_good:
         raise InvalidSetting(f"must be a URL such as https://registry.example or http://127.0.0.1:5001, not {value!r}")
     return text
+
+
+def parse_registry(value: object) -> str:
+    """Take the name of a registry, as it stands before the first slash of an image: a host, perhaps a port."""
+    text = parse_text(value)
+    with contextlib.suppress(InvalidSetting):
+        if parse_url(f"https://{text}") == f"https://{text}":
+            return text
+    raise InvalidSetting(f"must be the name of a registry such as ghcr.io or registry.lan:5000, not {value!r}")
 
 
 def parse_path(value: object) -> Path:

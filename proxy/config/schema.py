@@ -17,6 +17,7 @@ from proxy.config.parsers import (
     parse_one_platform,
     parse_path,
     parse_platforms,
+    parse_registry,
     parse_seconds,
     parse_text,
     parse_texts,
@@ -124,7 +125,7 @@ class TemplateSettings:
         "Whether the name is proof enough; if not, an image whose config says otherwise is left out.",
         default=False,
     )
-    registry: str = _setting(parse_text, "The upstream that it is for.", default=DOCKER_HUB)
+    registry: str = _setting(parse_registry, "The upstream that it is for.", default=DOCKER_HUB)
 
     @property
     def template(self) -> Template:
@@ -152,7 +153,9 @@ class CandidateSettings:
 class UpstreamSettings:
     """`[[upstream]]`: a registry to pull from; docker.io is there without being named."""
 
-    name: str = _setting(parse_text, "What clients call it: docker.io, ghcr.io, registry.lan:5000.", default=DOCKER_HUB)
+    name: str = _setting(
+        parse_registry, "What clients call it: docker.io, ghcr.io, registry.lan:5000.", default=DOCKER_HUB
+    )
     url: str | None = _setting(parse_url, "Where it is; by default https:// and its name.", default=None)
     public: str = _setting(
         one_of("auto", "true", "false"),

@@ -13,7 +13,7 @@ from aiohttp import web
 from proxy.oci import media_types
 from proxy.oci.errors import RegistryError
 from proxy.oci.ranges import ByteRange
-from proxy.ports import BlobReader, BlobStore
+from proxy.ports import BlobReader, BlobStore, Readable
 from proxy.service.fill import Fill
 from proxy.service.pull import BlobAnswer
 
@@ -46,7 +46,7 @@ async def send_blob(
             return await _send_stored(request, response, reader, part)
     await response.prepare(request)
     with _cut_short_on_failure(request):
-        await _send_following(response, answer.fill, part)
+        await _send_following(request, response, answer.fill, part)
         await response.write_eof()
     return response
 
@@ -55,28 +55,33 @@ async def _send_stored(
     request: web.Request, response: web.StreamResponse, reader: BlobReader, part: ByteRange
 ) -> web.StreamResponse:
     await response.prepare(request)
-    transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the client has left")
-    is_plain = transport.get_extra_info("sslcontext") is None
     with _cut_short_on_failure(request):
-        if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
-            await _send_pieces(response, reader, part)
-        else:
-            await request.loop.sendfile(transport, reader.file, part.start, part.size)
+        await _send(request, response, reader, part)
         await response.write_eof()
     return response
 
 
-async def _send_pieces(response: web.StreamResponse, reader: BlobReader, part: ByteRange) -> None:
+async def _send(request: web.Request, response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
+    """Send what is there: by the kernel, but for small parts and through TLS."""
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client has left")
+    is_plain = transport.get_extra_info("sslcontext") is None
+    if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
+        await _send_pieces(response, reader, part)
+    else:
+        await request.loop.sendfile(transport, reader.file, part.start, part.size)
+
+
+async def _send_pieces(response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
     for offset in range(part.start, part.stop, PIECE_BYTES):
         await response.write(reader.read_at(offset, min(PIECE_BYTES, part.stop - offset)))
 
 
-async def _send_following(response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
-    async with aclosing(fill.read(part)) as pieces:
-        async for piece in pieces:
-            await response.write(piece)
+async def _send_following(request: web.Request, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
+    async with aclosing(fill.follow(part)) as parts:
+        async for readable, there in parts:
+            await _send(request, response, readable, there)
 
 
 @contextmanager
@@ -111,7 +116,7 @@ async def _send_parts(
         for head, part in zip(heads, ranges, strict=True):
             await response.write(head)
             if answer.fill is not None:
-                await _send_following(response, answer.fill, part)
+                await _send_following(request, response, answer.fill, part)
             else:
                 with store.open_blob(answer.digest) as reader:
                     await _send_pieces(response, reader, part)

@@ -8,8 +8,9 @@ that turns out wrong is cut visibly short.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
@@ -21,7 +22,7 @@ from proxy.oci.errors import (
     UpstreamUnreachable,
 )
 from proxy.oci.ranges import ByteRange
-from proxy.ports import BlobSource, BlobStore, BlobStream, Clock, Events, Ingest
+from proxy.ports import BlobSource, BlobStore, BlobStream, Clock, Events, Ingest, Readable
 from proxy.service.tasks import TaskOwner
 
 BATCH_BYTES = 1024 * 1024
@@ -52,9 +53,15 @@ class Fill:
     """One download on its way into the store."""
 
     def __init__(
-        self, digest: Digest, sources: Sequence[FillSource], expected_size: int | None, tools: "FillTools"
+        self,
+        digest: Digest,
+        sources: Sequence[FillSource],
+        expected_size: int | None,
+        tools: "FillTools",
+        owner: TaskOwner,
     ) -> None:
-        """Take the blob's address, the places to try in order, and the size that its descriptor told."""
+        """Take the blob's address, the places to try in order, the size that its descriptor told, and its owner."""
+        self._owner = owner
         self.digest = digest
         self.size = expected_size
         """The blob's size in bytes, None until upstream tells it."""
@@ -104,36 +111,52 @@ class Fill:
                 return self.size if self.size is not None else self._written
             await self._changed()
 
-    async def read(self, part: ByteRange) -> AsyncGenerator[bytes, None]:
-        """Follow the blob as it grows, in pieces of at most BATCH_BYTES.
+    async def follow(self, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
+        """Follow the blob as it grows: tell what of a part can be read by now, and where, until it was all of it.
 
         Raises:
             RegistryError: The blob cannot be completed, or is not what its digest says.
         """
         self._readers += 1
         try:
-            position = part.start
-            while position < part.stop:
-                size = min(self._readable() - position, part.stop - position, BATCH_BYTES)
-                if size > 0:
-                    piece = self._read_at(position, size)
-                    position += len(piece)
-                    yield piece
-                elif self._error is not None:
-                    raise self._error
-                else:
-                    await self._changed()
+            with self._open() as readable:
+                position = part.start
+                while position < part.stop:
+                    stop = min(self._readable(), part.stop)
+                    if stop > position:
+                        yield readable, ByteRange(position, stop)
+                        position = stop
+                    elif self._error is not None:
+                        raise self._error
+                    else:
+                        await self._changed()
         finally:
             self._readers -= 1
             self._close_if_done()
 
-    def _read_at(self, offset: int, size: int) -> bytes:
+    async def read(self, part: ByteRange) -> AsyncGenerator[bytes, None]:
+        """Follow the blob as it grows, in pieces of at most BATCH_BYTES.
+
+        Raises:
+            RegistryError: As `follow`.
+        """
+        async with aclosing(self.follow(part)) as parts:
+            async for readable, there in parts:
+                for offset in range(there.start, there.stop, BATCH_BYTES):
+                    yield readable.read_at(offset, min(BATCH_BYTES, there.stop - offset))
+
+    def _open(self) -> AbstractContextManager[Readable]:
+        if self._error is not None:
+            raise self._error
+        if self._is_closed:  # it was whole, and let go of, before this reader began
+            return self._tools.store.open_blob(self.digest)
         assert self._ingest is not None
-        if not self._is_closed:
-            return self._ingest.read_at(offset, size)
-        # It was whole, and let go of, before this reader began.
-        with self._tools.store.open_blob(self.digest) as reader:
-            return reader.read_at(offset, size)
+        return nullcontext(self._ingest)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nobody will get the whole blob from here any more."""
+        return self._error is not None
 
     @property
     def _written(self) -> int:
@@ -191,13 +214,18 @@ class Fill:
     async def _pump(self, stream: BlobStream, ingest: Ingest) -> None:
         batch = _Batch(self._tools.clock)
         skip = ingest.written - stream.offset  # an upstream that ignores Range begins anew
+        writing: asyncio.Task[None] | None = None  # one batch is hashed and written while the next one arrives
         try:
             async with aclosing(stream.chunks()) as chunks:
                 async for chunk in chunks:
                     skip, fresh = max(0, skip - len(chunk)), chunk[skip:] if skip else chunk
                     if batch.add(fresh):
-                        await self._write(ingest, batch.take())
+                        if writing is not None:
+                            await writing
+                        writing = self._owner.start(self._write(ingest, batch.take()), name=f"write {self.digest}")
         finally:
+            if writing is not None:
+                await writing
             await self._write(ingest, batch.take())
         if self.size is None:
             self.size = ingest.written
@@ -272,8 +300,9 @@ class Fills:
         self._running: dict[Digest, Fill] = {}
 
     def find(self, digest: Digest) -> Fill | None:
-        """Answer the fill of a blob that is under way, or None."""
-        return self._running.get(digest)
+        """Answer the fill of a blob that is under way, or None. One that has failed is none: the next try is clean."""
+        fill = self._running.get(digest)
+        return None if fill is None or fill.has_failed else fill
 
     def join(
         self,
@@ -282,12 +311,16 @@ class Fills:
         expected_size: int | None,
     ) -> Fill:
         """Answer the fill of a blob, beginning one if there is none."""
-        fill = self._running.get(digest)
+        fill = self.find(digest)
         if fill is None:
-            fill = self._running[digest] = Fill(digest, sources, expected_size, self._tools)
+            fill = self._running[digest] = Fill(digest, sources, expected_size, self._tools, self._owner)
             task = self._owner.start(fill.run(), name=f"fill {digest}")
-            task.add_done_callback(lambda _: self._running.pop(digest, None))
+            task.add_done_callback(partial(self._forget, fill))
         return fill
+
+    def _forget(self, fill: Fill, _task: asyncio.Task[None]) -> None:
+        if self._running.get(fill.digest) is fill:
+            del self._running[fill.digest]
 
     def __repr__(self) -> str:
         return f"<Fills: {list(self._running.values())}>"

@@ -5,7 +5,7 @@ only when its digest is one that we do not have. Whoever asks for the same tag a
 """
 
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.arch.resolution import (
@@ -83,7 +83,7 @@ class Lookups:
                 return await self._ask_tag(question)
             case ManifestQuestion():
                 return await self._guarded(self._load(question.repository, question.descriptor))
-            case ConfigQuestion():
+            case ConfigQuestion():  # pragma: no branch - there is no other kind
                 return await self._guarded(self._ask_config(question))
 
     async def fetch(self, repository: str, digest: Digest) -> StoredManifest:
@@ -147,14 +147,10 @@ class Lookups:
         if record.descriptor is None:
             reason = "absent" if record.state is TagState.ABSENT else "absent, or not shown to us"
             return Known(Absent(reason, is_denied=record.state is TagState.DENIED), state, seconds)
-        found = Present(record.descriptor, is_stale=state is CacheState.STALE)
         if not question.with_document:
-            return Known(found, state, seconds)
+            return Known(Present(record.descriptor, is_stale=state is CacheState.STALE), state, seconds)
         loaded = await self._guarded(self._load(question.repository, record.descriptor))
-        if not isinstance(loaded.answer, Present):
-            return Known(loaded.answer, state, min(seconds, loaded.seconds))
-        answer = Present(loaded.answer.descriptor, loaded.answer.document, is_stale=found.is_stale)
-        return Known(answer, state, seconds)
+        return _with_document(loaded, state, seconds)
 
     async def _load(self, repository: str, descriptor: Descriptor) -> Answer:
         manifest = await self._tools.manifests.find(descriptor.digest, descriptor.media_type)
@@ -176,11 +172,9 @@ class Lookups:
         tools, digest = self._tools, descriptor.digest
         if tools.store.find_size(digest) is not None:
             with tools.store.open_blob(digest) as reader:
-                return reader.read_at(0, reader.size)
+                return reader.read_at(0, _bounded(reader.size))
         fill = tools.fills.join(digest, [FillSource(self._upstream, repository)], descriptor.size)
-        size = await fill.wait_ready()
-        if size > MAX_MANIFEST_BYTES:
-            raise UpstreamMisbehaved(f"an image config of {size} bytes")
+        size = _bounded(await fill.wait_ready())
         content = b"".join([piece async for piece in fill.read(ByteRange(0, size))])
         link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
         await tools.catalog.put_links([link])
@@ -212,6 +206,19 @@ class Lookups:
 
     def __repr__(self) -> str:
         return f"<Lookups of {self.name}>"
+
+
+def _bounded(size: int) -> int:
+    # A manifest may call anything its config, a layer of many gigabytes too.
+    if size > MAX_MANIFEST_BYTES:
+        raise UpstreamMisbehaved(f"an image config of {size} bytes")
+    return size
+
+
+def _with_document(loaded: Known, state: CacheState, seconds: float) -> Known:
+    if not isinstance(loaded.answer, Present):
+        return Known(loaded.answer, state, min(seconds, loaded.seconds))
+    return Known(replace(loaded.answer, is_stale=state is CacheState.STALE), state, seconds)
 
 
 def _unreachable(error: RegistryError) -> Unreachable:

@@ -53,7 +53,8 @@ class Manifests:
             digest: Its address.
             media_type: What a descriptor said of it, for a document that does not say so itself.
 
-        What is read from the disk is held against its digest again; what is not what it should be is put aside.
+        What is read from the disk is held against its digest again; what is not what it should be is put aside. A blob
+        that is sound, but no manifest, is none that is at hand: anybody may ask for a layer's digest here.
         """
         found = self._memory.get(digest)
         if found is not None:
@@ -61,11 +62,13 @@ class Manifests:
         content = self._read(digest)
         if content is None:
             return None
-        try:
-            manifest = _verified(content, digest, media_type)
-        except InvalidManifest as error:
-            self._events.warn("manifest.quarantined", digest=str(digest), reason=str(error))
+        if not digest.matches(content):
+            self._events.warn("manifest.quarantined", digest=str(digest), bytes=len(content))
             await self._store.quarantine(digest)
+            return None
+        try:
+            manifest = StoredManifest(content, digest, parse_manifest(content, media_type))
+        except InvalidManifest:
             return None
         self._remember(manifest)
         return manifest
@@ -115,12 +118,6 @@ class Manifests:
 
     def __repr__(self) -> str:
         return f"<Manifests: {len(self._memory)} in memory>"
-
-
-def _verified(content: bytes, digest: Digest, media_type: str) -> StoredManifest:
-    if not digest.matches(content):
-        raise InvalidManifest("not what its digest says")
-    return StoredManifest(content, digest, parse_manifest(content, media_type))
 
 
 def _links(upstream: str, repository: str, origin: str, manifest: StoredManifest) -> Iterable[Link]:

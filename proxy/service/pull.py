@@ -5,14 +5,16 @@ is served from the cache only where upstream has shown it under that repository,
 index took it from.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from proxy.arch.choice import Asker, Choice, choose
 from proxy.arch.resolution import Absent, Present, Resolution, Unreachable
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
+    BlobUnknown,
     ManifestUnknown,
     NotFound,
     RegistryError,
@@ -30,6 +32,8 @@ from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.resolver import Resolved, Resolver
 
 _T = TypeVar("_T")
+
+PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +142,15 @@ class Puller:
             BlobUnknown: None of the repositories has it.
             UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
         """
-        repository = repositories[-1]
-        link = self._tools.catalog.find_link(self.name, repository, digest)
-        size = await self._stored_size(digest, link)
-        fill = self._tools.fills.find(digest)
-        if (size is not None or fill is not None) and not (link and link.is_proven):
-            link = await self._prove(repositories, digest, link)
+        repository, tools = repositories[-1], self._tools
+        link = await self._settled_link(repository, digest)
+        is_at_hand = tools.store.find_size(digest) is not None or tools.fills.find(digest) is not None
+        if is_at_hand and not (link and link.is_proven):
+            link, _ = await self._prove(repositories, digest, link)
+        size = tools.store.find_size(digest)  # anew: a fill may have ended meanwhile
         if size is not None:
             return BlobAnswer(digest, size, CacheState.HIT, None)
-        sources = [FillSource(self._upstream, origin) for origin in _origins(link, repositories)]
-        fill = self._tools.fills.join(digest, sources, link.size if link else None)
-        size = await fill.wait_ready()
+        fill, size = await self._follow(digest, _origins(link, repositories), link.size if link else None)
         await self._link_filled(repository, digest, fill, link)
         return BlobAnswer(digest, size, CacheState.MISS, fill)
 
@@ -158,13 +160,12 @@ class Puller:
         Raises:
             As `get_blob`.
         """
-        link = self._tools.catalog.find_link(self.name, repositories[-1], digest)
-        size = await self._stored_size(digest, link)
+        link = await self._settled_link(repositories[-1], digest)
+        size = self._tools.store.find_size(digest)
         if size is not None and link is not None and link.is_proven:
             return BlobAnswer(digest, size, CacheState.HIT, None)
-        proven = await self._prove(repositories, digest, link)
-        assert proven.size is not None
-        return BlobAnswer(digest, proven.size, CacheState.MISS, None)
+        _, size = await self._prove(repositories, digest, link)
+        return BlobAnswer(digest, size, CacheState.MISS, None)
 
     def find_origin(self, repository: str, digest: Digest) -> str:
         """Answer the repository of upstream that a repository's content comes from, as far as is known."""
@@ -199,33 +200,59 @@ class Puller:
         await self._tools.manifests.link(self.name, repository, origin, manifest)
         return manifest
 
-    async def _stored_size(self, digest: Digest, link: Link | None) -> int | None:
-        size = self._tools.store.find_size(digest)
-        if size is not None and link is not None and link.size not in {None, size}:
-            self._tools.events.warn("blob.quarantined", digest=str(digest), bytes=size, expected=link.size)
-            await self._tools.store.quarantine(digest)
-            return None
-        return size
+    async def _settled_link(self, repository: str, digest: Digest) -> Link | None:
+        """Answer the link of a repository to a blob, once it is clear that the stored blob is what it should be.
 
-    async def _prove(self, repositories: tuple[str, ...], digest: Digest, link: Link | None) -> Link:
-        """Let upstream show that a repository has a blob, and remember it."""
-        media_type = link.media_type if link else ""
+        Where the two tell different sizes, one is wrong: the file, which is put aside then, or the manifest that told
+        the size, which is a stranger's, and takes nothing out of the cache.
+        """
+        tools = self._tools
+        link, size = tools.catalog.find_link(self.name, repository, digest), tools.store.find_size(digest)
+        if link is None or size is None or link.size in {None, size}:
+            return link
+        if await asyncio.to_thread(_is_sound, tools.store, digest):
+            link = replace(link, size=size)
+            await tools.catalog.put_links([link])
+        else:
+            tools.events.warn("blob.quarantined", digest=str(digest), bytes=size, expected=link.size)
+            await tools.store.quarantine(digest)
+        return link
 
-        async def ask(origin: str) -> Link:
+    async def _prove(self, repositories: tuple[str, ...], digest: Digest, link: Link | None) -> tuple[Link, int]:
+        """Let upstream show that a repository has a blob, and remember it; answer the size that it told, too."""
+        media_type, expected = (link.media_type, link.size) if link else ("", None)
+
+        async def ask(origin: str) -> tuple[Link, int]:
             size = await self._upstream.head_blob(origin, digest)
-            return Link(self.name, repositories[-1], digest, origin, media_type, size, is_proven=True)
+            # A size that nobody has counted is kept only where two agree: the next download is held to it.
+            kept = size if size == expected else None
+            return Link(self.name, repositories[-1], digest, origin, media_type, kept, is_proven=True), size
 
-        proven = await self._first(_origins(link, repositories), ask)
+        proven, size = await self._first(_origins(link, repositories), ask)
         await self._tools.catalog.put_links([proven])
-        return proven
+        return proven, size
+
+    async def _follow(self, digest: Digest, origins: list[str], expected_size: int | None) -> tuple[Fill, int]:
+        """Join the fill of a blob, or begin one; answer the blob's size, too."""
+        fills, sources = self._tools.fills, [FillSource(self._upstream, origin) for origin in origins]
+        found = fills.find(digest)
+        fill = fills.join(digest, sources, expected_size)
+        try:
+            return fill, await fill.wait_ready()
+        except (NotFound, UpstreamRefused, UpstreamMisbehaved):
+            if found is None:
+                raise
+        # It was begun for another repository, which does not have the blob, or tells a wrong size of it.
+        fill = fills.join(digest, sources, expected_size)
+        return fill, await fill.wait_ready()
 
     async def _link_filled(self, repository: str, digest: Digest, fill: Fill, link: Link | None) -> None:
         if fill.source is None or (link is not None and link.is_proven):
             return
-        media_type = link.media_type if link else ""
+        media_type, size = (link.media_type, link.size) if link else ("", None)
         origin = fill.source.repository
         await self._tools.catalog.put_links(
-            Link(self.name, shown, digest, origin, media_type, fill.size, is_proven=True)
+            Link(self.name, shown, digest, origin, media_type, size, is_proven=True)
             for shown in dict.fromkeys((repository, origin))
         )
 
@@ -242,6 +269,18 @@ class Puller:
 
     def __repr__(self) -> str:
         return f"<Puller from {self.name}>"
+
+
+def _is_sound(store: BlobStore, digest: Digest) -> bool:
+    """Hold a stored blob against its digest."""
+    hasher = digest.hasher()
+    try:
+        with store.open_blob(digest) as reader:
+            for offset in range(0, reader.size, PIECE_BYTES):
+                hasher.update(reader.read_at(offset, PIECE_BYTES))
+    except BlobUnknown:  # put aside by somebody who was quicker
+        return False
+    return hasher.hexdigest() == digest.encoded
 
 
 def _origins(link: Link | None, repositories: tuple[str, ...]) -> list[str]:

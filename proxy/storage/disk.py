@@ -36,6 +36,9 @@ LOCK_FILE = "lock"
 LAYOUT = {"imageLayoutVersion": "1.0.0"}
 BATCH_BYTES = 1024 * 1024
 """How much is gathered before a thread is bothered: a hop costs 100 to 160 µs."""
+WRITE_BYTES = 256 * 1024
+"""How much one system call writes. From 512 KiB on, Linux 6.x looks for large contiguous pages for its cache, which
+on a machine whose memory is in use costs up to eight times the processor time (measured on ext4)."""
 
 
 class DiskReader:
@@ -60,7 +63,8 @@ class DiskIngest:
         self._digest = digest
         self._executor = executor
         self._hasher = digest.hasher()
-        self._file = path.open("x+b", buffering=0)
+        self.file: BinaryIO | None = path.open("x+b", buffering=0)
+        self._descriptor = self.file.fileno()
         self._written = 0
         self._is_over = False
 
@@ -82,7 +86,7 @@ class DiskIngest:
 
     def read_at(self, offset: int, size: int, /) -> bytes:
         """Read up to `size` of the bytes written so far."""
-        return os.pread(self._file.fileno(), max(0, min(size, self._written - offset)), offset)
+        return os.pread(self._descriptor, max(0, min(size, self._written - offset)), offset)
 
     def verify(self) -> None:
         """Hold the written bytes against the digest."""
@@ -106,18 +110,21 @@ class DiskIngest:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self.file is not None:
+            self.file.close()
 
     def _append(self, chunk: bytes) -> None:
-        rest = memoryview(chunk)
+        # By offset: a reader's sendfile moves the file's own position.
+        rest, offset = memoryview(chunk), self._written
         while rest:
-            rest = rest[self._file.write(rest) :]
+            count = os.pwrite(self._descriptor, rest[:WRITE_BYTES], offset)
+            rest, offset = rest[count:], offset + count
         self._hasher.update(chunk)
 
     def _publish(self) -> None:
-        if os.fstat(self._file.fileno()).st_size != self._written:
+        if os.fstat(self._descriptor).st_size != self._written:
             raise OSError(errno.EIO, "an earlier write failed half-way")
-        os.fsync(self._file.fileno())
+        os.fsync(self._descriptor)
         self._path.chmod(0o444)
         self._path.replace(self._target)
         _sync_folder(self._target.parent)
@@ -150,9 +157,8 @@ class DiskBlobStore:
             is_owner = self._lock()
             for left_over in (self.root / "ingest").iterdir() if is_owner else ():
                 left_over.unlink()
-            layout = self.root / LAYOUT_FILE
-            if not layout.exists():
-                write_durably(layout, json.dumps(LAYOUT).encode())
+            if not (self.root / LAYOUT_FILE).exists():
+                write_durably(self.root, LAYOUT_FILE, json.dumps(LAYOUT).encode())
         except OSError as error:
             raise Unavailable(f"the cache folder {self.root} cannot be used: {error.strerror}") from error
         return is_owner
@@ -210,15 +216,15 @@ class DiskBlobStore:
         return f"<DiskBlobStore {self.root}>"
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace a small file in one step that a power cut cannot halve; whoever else writes it at the same time."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+def write_durably(root: Path, name: str, content: bytes) -> None:
+    """Replace a small file of the layout in one step: no power cut and no other writer can halve it."""
+    temporary = root / "ingest" / f"{name}.{os.getpid()}.{threading.get_ident()}"
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    temporary.replace(root / name)
+    _sync_folder(root)
 
 
 def _sync_folder(folder: Path) -> None:

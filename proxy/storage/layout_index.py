@@ -15,6 +15,7 @@ from typing import Self
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
+from proxy.oci.errors import Unavailable
 from proxy.ports import BlobStore, Catalog, Link, TagRecord, TagState
 from proxy.storage.disk import write_durably
 
@@ -27,17 +28,27 @@ SETTLE_SECONDS = 2.0
 class LayoutIndex:
     """A catalog that keeps `index.json` in step with the tags that pass through it."""
 
-    def __init__(self, root: Path, catalog: Catalog, store: BlobStore, executor: Executor) -> None:
+    def __init__(
+        self,
+        root: Path,
+        catalog: Catalog,
+        store: BlobStore,
+        executor: Executor,
+        *,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
         """Take the layout's folder, the catalog that knows the tags, and the store that has the content."""
         self._root = root
         self._catalog = catalog
         self._store = store
         self._executor = executor
-        self._upstreams: set[str] = set()
+        self._settle_seconds = settle_seconds
         self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._changed.set()  # a process that was killed may have left the file behind the catalog
         self._writer = asyncio.get_running_loop().create_task(self._write_on_change(), name="layout index")
         return self
 
@@ -45,9 +56,9 @@ class LayoutIndex:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._writer is not None
-        self._writer.cancel()
-        await asyncio.gather(self._writer, return_exceptions=True)
-        await self._write()
+        self._closing.set()
+        self._changed.set()
+        await self._writer
 
     def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
         """Answer what is known of a tag."""
@@ -55,8 +66,9 @@ class LayoutIndex:
 
     async def put_tag(self, record: TagRecord, /) -> None:
         """Remember what upstream said of a tag; `index.json` follows."""
+        known = self._catalog.find_tag(record.upstream, record.repository, record.tag)
         await self._catalog.put_tag(record)
-        if record.state is TagState.PRESENT:
+        if TagState.PRESENT in {record.state, known and known.state}:
             self._changed.set()
 
     def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
@@ -72,17 +84,20 @@ class LayoutIndex:
         return self._catalog.list_tags(upstream, repository)
 
     async def _write_on_change(self) -> None:
-        while True:
+        is_last = False
+        while not is_last:
             await self._changed.wait()
-            await asyncio.sleep(SETTLE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._settle_seconds)
+            is_last = self._closing.is_set()
             self._changed.clear()
             await self._write()
 
     async def _write(self) -> None:
-        content = json.dumps(self._build(), indent=1).encode()
-        with contextlib.suppress(OSError):  # a full disk is no reason to stop; the next write makes up for it
+        with contextlib.suppress(OSError, Unavailable):  # no reason to stop; the next write makes up for it
+            content = json.dumps(self._build(), indent=1).encode()
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._executor, write_durably, self._root / INDEX_FILE, content)
+            await loop.run_in_executor(self._executor, write_durably, self._root, INDEX_FILE, content)
 
     def _build(self) -> dict[str, object]:
         manifests: list[dict[str, object]] = []

@@ -26,6 +26,8 @@ class MemoryReader:
 class MemoryIngest:
     """A blob on its way in."""
 
+    file: BinaryIO | None = None
+
     def __init__(self, blobs: dict[Digest, bytes], digest: Digest) -> None:
         self._blobs = blobs
         self._digest = digest

@@ -7,6 +7,7 @@ like one is cut here all the same (CVE-2025-48374 is a registry that logged its 
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TextIO
 
@@ -16,6 +17,9 @@ from structlog.typing import EventDict, WrappedLogger
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 _SECRETS = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{8,}|([?&][^=\s&]+=)[^&\s\"']+")
+
+
+_HARMLESS = frozenset({int, float, bool, type(None)})
 
 
 class LogFormat(StrEnum):
@@ -73,9 +77,10 @@ def build_logger(
     out = stream or sys.stderr
     is_pretty = log_format is LogFormat.PRETTY or (log_format is LogFormat.AUTO and out.isatty())
     last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        # Plain tracebacks: the pretty ones print every local variable, tokens too.
+        structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if is_pretty
-        else structlog.processors.JSONRenderer(default=str)
+        else structlog.processors.JSONRenderer()
     )
     timestamp = "%H:%M:%S" if is_pretty else "iso"
     bound: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
@@ -83,8 +88,8 @@ def build_logger(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt=timestamp, utc=not is_pretty),
+            structlog.processors.format_exc_info,
             _without_secrets,
-            *([] if is_pretty else [structlog.processors.format_exc_info]),
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -100,6 +105,17 @@ def redact(text: str) -> str:
 
 def _without_secrets(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
     for key, value in fields.items():
-        if isinstance(value, str) and ("=" in value or " " in value):
-            fields[key] = redact(value)
+        if type(value) not in _HARMLESS:
+            fields[key] = _redacted(value)
     return fields
+
+
+def _redacted(value: object) -> object:
+    if isinstance(value, str):
+        # Most texts are one word, and no secret: the pattern is not asked about them.
+        return redact(value) if "=" in value or " " in value or not value.isprintable() else value
+    if isinstance(value, Mapping):
+        return {str(key): _redacted(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(inner) for inner in value]
+    return redact(str(value))

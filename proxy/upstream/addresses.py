@@ -14,6 +14,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from proxy.oci.errors import UpstreamMisbehaved
 
+_WRAPPING = tuple(ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96"))
+"""Networks whose last 32 bits are an IPv4 address: compatible, mapped, and NAT64 (RFC 4291 §2.5.5, RFC 6052 §2.1)."""
+_LOCAL = tuple(ipaddress.IPv6Network(text) for text in ("fec0::/10", "64:ff9b:1::/48"))
+"""Private networks that not every `ipaddress` knows as such (RFC 3879, RFC 8215)."""
+
 
 class AddressKind(StrEnum):
     """The kinds of address that matter for what may be reached."""
@@ -27,18 +32,24 @@ class AddressKind(StrEnum):
 
 def kind_of(address: str) -> AddressKind:
     """Tell the kind of an IP address in its text form; an IPv6 address that wraps an IPv4 one is of that one's kind."""
-    parsed: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed.sixtofour or parsed
+    parsed = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
     if parsed.is_loopback or parsed.is_unspecified:
         return AddressKind.LOOPBACK
     if parsed.is_link_local:
         return AddressKind.LINK_LOCAL
     if parsed.is_multicast:
         return AddressKind.OTHER
-    if parsed.is_global:
-        return AddressKind.PUBLIC
-    return AddressKind.PRIVATE if parsed.is_private else AddressKind.OTHER
+    if parsed.is_private or any(parsed in network for network in _LOCAL):
+        return AddressKind.PRIVATE
+    return AddressKind.PUBLIC if parsed.is_global else AddressKind.OTHER
+
+
+def _unwrapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    if not isinstance(address, ipaddress.IPv6Address) or address.is_loopback:
+        return address
+    if any(address in network for network in _WRAPPING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.sixtofour or address
 
 
 def is_literal(host: str) -> bool:
@@ -77,9 +88,11 @@ class GuardedResolver(AbstractResolver):
         """Check a host that is an address already, which no resolver is asked for.
 
         Raises:
-            UpstreamMisbehaved: It may not be reached.
+            UpstreamMisbehaved: It may not be reached, or is one of the short forms (`127.1`) that hide what they mean.
         """
         bare = host.strip("[]")
+        if bare.replace(".", "").isdigit() and not is_literal(bare):
+            raise UpstreamMisbehaved(f"upstream redirects to {host}, which is neither a name nor an address; refused")
         if is_literal(bare) and kind_of(bare) not in await self._permitted_kinds():
             raise forbidden(host, bare)
 

@@ -97,7 +97,9 @@ class Authorizer:
         if refused is not None:
             if challenge.error == "insufficient_scope":
                 return None
-            self._tokens.pop(repository, None)
+            known = self._tokens.get(repository)
+            if known is not None and known.bearer == refused:  # else somebody has renewed it meanwhile
+                del self._tokens[repository]
         return await self._bearer(self._realm, repository)
 
     async def _bearer(self, realm: TokenRealm, repository: str) -> str:
@@ -111,7 +113,7 @@ class Authorizer:
         finally:
             if not lock.locked():
                 self._fetching.pop(repository, None)
-        return f"Bearer {token.text}"
+        return token.bearer
 
     def _basic_for(self, repository: str) -> str | None:
         known = self._credentials

@@ -22,13 +22,14 @@ from proxy.oci.errors import (
     NotFound,
     UpstreamMisbehaved,
     UpstreamRefused,
+    UpstreamUnreachable,
 )
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor
 from proxy.ports import BlobStream, FetchedManifest, Quota, TagPage
 from proxy.upstream.exchange import Exchange, read_limited
 
 MAX_TAG_LIST_BYTES = 16 * 1024 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?P<total>[0-9]+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
 _LINK_NEXT = re.compile(r"<(?P<url>[^>]*)>\s*;[^,]*rel=\"?next\"?")
 
 
@@ -43,8 +44,11 @@ class HttpBlobStream:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand on whatever arrives."""
-        async for chunk in self._response.aiter_raw():
-            yield chunk
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except httpx.HTTPError as error:
+            raise UpstreamUnreachable(f"the blob broke off: {error}") from error
 
 
 class RegistryClient:
@@ -175,7 +179,7 @@ def _announced_digest(response: httpx.Response) -> Digest | None:
 
 def _content_length(response: httpx.Response) -> int | None:
     text = response.headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _blob_stream(response: httpx.Response, offset: int) -> HttpBlobStream:
@@ -192,7 +196,7 @@ def _parse_tags(content: bytes) -> tuple[str, ...]:
     try:
         fields = json.loads(content)
         tags = fields.get("tags") or []
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError, AttributeError) as error:
         raise UpstreamMisbehaved("upstream's tag list is not the JSON object that it should be") from error
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise UpstreamMisbehaved("upstream's tag list is no list of texts")

@@ -189,10 +189,11 @@ class Exchange:
         return url
 
     async def _fetch_token(self, url: str, authorization: str | None) -> bytes:
-        headers = {"Authorization": authorization} if authorization else {}
-        client = self._direct
-        request = client.build_request("GET", url, headers={**headers, "User-Agent": self._user_agent})
-        response = await client.send(request, stream=True)
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise UpstreamMisbehaved(f"{self.endpoint.name} names a token realm that is no URL") from error
+        response = await self._send("GET", parsed, {}, authorization, is_home=True)
         try:
             content = await read_limited(response, MAX_TOKEN_BYTES)
         finally:

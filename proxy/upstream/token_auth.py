@@ -27,6 +27,11 @@ class Token:
     text: str
     renew_at: float
 
+    @property
+    def bearer(self) -> str:
+        """The `Authorization` of the Bearer scheme (RFC 6750)."""
+        return f"Bearer {self.text}"
+
     def __repr__(self) -> str:
         return f"<Token, to be renewed at {self.renew_at:.0f}>"
 
@@ -94,12 +99,12 @@ def parse_token(content: bytes, now: float) -> Token:
     """
     try:
         fields = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UpstreamMisbehaved("the token service answered something that is not JSON") from error
     text = (fields.get("token") or fields.get("access_token")) if isinstance(fields, Mapping) else None
-    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+    if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
         raise UpstreamMisbehaved("the token service answered without a token")
     seconds = fields.get("expires_in")
     has_lifetime = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
-    lifetime = min(float(seconds), LONGEST_LIFETIME_SECONDS) if has_lifetime else DEFAULT_LIFETIME_SECONDS
+    lifetime = float(min(seconds, LONGEST_LIFETIME_SECONDS)) if has_lifetime else DEFAULT_LIFETIME_SECONDS
     return Token(text, now + max(lifetime - SAFETY_SECONDS, lifetime / 2))

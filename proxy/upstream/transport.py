@@ -98,6 +98,9 @@ def _translated(request: httpx.Request) -> Iterator[None]:
         raise httpx.ConnectError(str(error), request=request) from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("the body ended before its time", request=request) from error
+    except aiohttp.ClientResponseError as error:
+        # Only the first line: the others quote what was sent, and the URL may carry a signature.
+        raise httpx.RemoteProtocolError(f"not HTTP: {error.message.partition(chr(10))[0]}", request=request) from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
         raise httpx.ReadError(str(error), request=request) from error
     except (aiohttp.ClientError, ValueError) as error:

@@ -1,0 +1,56 @@
+"""A store whose disk fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import Unavailable
+from proxy.ports import BlobReader, Ingest
+from proxy.storage.memory import MemoryBlobStore, MemoryIngest
+
+
+class FailingBlobStore(MemoryBlobStore):
+    """The reference store, until its disk is full or broken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_writable = True
+        self.room_bytes: int | None = None
+        """How many bytes one blob may take; None where there is room for all."""
+        self.can_commit = True
+        self.vanishing: set[Digest] = set()
+        """Blobs that are gone, once, when they are opened."""
+
+    def put_broken(self, digest: Digest, content: bytes) -> None:
+        """Let a stored blob be something else than its digest says."""
+        self._blobs[digest] = content
+
+    @contextmanager
+    def open_blob(self, digest: Digest, /) -> Iterator[BlobReader]:
+        if digest in self.vanishing:
+            self.vanishing.remove(digest)
+            del self._blobs[digest]
+        with super().open_blob(digest) as reader:
+            yield reader
+
+    async def begin_ingest(self, digest: Digest, /) -> Ingest:
+        if not self.is_writable:
+            raise Unavailable("the cache cannot be written: Read-only file system")
+        return _FailingIngest(self, digest)
+
+
+class _FailingIngest(MemoryIngest):
+    def __init__(self, store: FailingBlobStore, digest: Digest) -> None:
+        super().__init__(store._blobs, digest)
+        self._store = store
+
+    async def write(self, chunk: bytes, /) -> None:
+        room = self._store.room_bytes
+        if room is not None and self.written + len(chunk) > room:
+            raise Unavailable("the cache cannot be written: No space left on device")
+        await super().write(chunk)
+
+    async def commit(self) -> None:
+        if not self._store.can_commit:
+            raise Unavailable("the cache cannot be written: Input/output error")
+        await super().commit()

@@ -1,0 +1,259 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from proxy.arch.candidates import parse_template
+from proxy.arch.resolution import Absent, Policy, Present, Unreachable, find_digest
+from proxy.oci.digests import Digest
+from proxy.oci.errors import Unavailable, UpstreamUnreachable
+from proxy.oci.platforms import Platform
+from proxy.service.freshness import CacheState, Freshness
+from proxy.service.resolver import INCOMPLETE_SECONDS, Resolved
+from tests.fakes.clock import ManualClock
+from tests.fakes.store import FailingBlobStore
+from tests.fakes.upstream import FakeUpstream, Kind
+from tests.lab.images import build_image, build_index
+from tests.service.bench import (
+    AMD64,
+    ARM64,
+    ARM_V6,
+    ARM_V7,
+    DEBIAN,
+    FLEET,
+    HUB,
+    PLAIN_POLICY,
+    SOURCES,
+    Bench,
+    Kept,
+    address,
+    jessie,
+    kept_on_disk,
+    open_bench,
+    publish_jessie,
+)
+
+TIMES = Freshness()
+
+
+async def look(bench: Bench, *, is_head: bool = False) -> Resolved:
+    return await bench.resolver.resolve(DEBIAN, "jessie", is_head=is_head)
+
+
+def made_digest(resolved: Resolved) -> Digest:
+    assert resolved.resolution.synthesis is not None
+    return resolved.resolution.synthesis.digest
+
+
+async def synthesise(upstream: FakeUpstream, kept: Kept | None = None) -> Digest:
+    async with open_bench(upstream, kept) as bench:
+        return made_digest(await look(bench))
+
+
+# Synthesis
+
+
+async def test_one_name_gets_all_its_builds(bench: Bench) -> None:
+    resolved = await look(bench)
+    offered = {str(entry.platform): entry.repository for entry in resolved.resolution.entries}
+    assert offered == {AMD64: DEBIAN, "linux/arm64": SOURCES[ARM64], ARM_V7: SOURCES[ARM_V7], ARM_V6: SOURCES[ARM_V6]}
+    assert resolved.state is CacheState.MISS
+    (told,) = bench.events.named("tag.resolved")
+    assert told["reference"] == "docker.io/library/debian:jessie"
+    assert told["trail"] == resolved.resolution.trail.as_lines()
+
+
+async def test_a_synthesised_index_is_stored_and_linked_before_anybody_hears_of_it(bench: Bench) -> None:
+    digest = made_digest(await look(bench))
+    with bench.store.open_blob(digest) as reader:
+        content = reader.read_at(0, reader.size)
+    assert Digest.of(content) == digest
+    own = bench.catalog.find_link(HUB, DEBIAN, digest)
+    assert own is not None
+    assert (own.origin, own.is_proven) == ("", True)
+    for entry in json.loads(content)["manifests"][1:]:
+        link = bench.catalog.find_link(HUB, DEBIAN, Digest.parse(entry["digest"]))
+        assert link is not None
+        assert link.origin in SOURCES.values()
+
+
+async def test_an_index_that_cannot_be_stored_is_not_answered(upstream: FakeUpstream) -> None:
+    store = FailingBlobStore()
+    async with open_bench(upstream, Kept(store), policy=PLAIN_POLICY) as bench:
+        await look(bench)  # upstream's own document is stored
+    async with open_bench(upstream, Kept(store)) as bench:
+        await bench.puller.get_blob((DEBIAN,), address(jessie(AMD64).config))
+        store.is_writable = False
+        with pytest.raises(Unavailable):
+            await look(bench)
+        assert bench.resolver.find(DEBIAN, "jessie", is_head=True) is None
+
+
+async def test_two_proxies_agree_on_the_digest(upstream: FakeUpstream) -> None:
+    assert await synthesise(upstream) == await synthesise(upstream)
+
+
+async def test_the_digest_survives_a_restart(upstream: FakeUpstream, tmp_path: Path) -> None:
+    with kept_on_disk(tmp_path) as kept:
+        first = await synthesise(upstream, kept)
+    upstream.go_offline()
+    with kept_on_disk(tmp_path) as kept:
+        assert await synthesise(upstream, kept) == first
+
+
+async def test_the_digest_changes_with_its_parts_only(upstream: FakeUpstream) -> None:
+    kept = Kept()
+    clock = ManualClock()
+    async with open_bench(upstream, kept, clock=clock) as bench:
+        first = made_digest(await look(bench))
+        clock.tick(TIMES.tag_seconds)
+        assert made_digest(await look(bench)) == first
+        upstream.push("arm32v7/debian:jessie", build_image(ARM_V7, label="newer"))
+        clock.tick(TIMES.tag_seconds)
+        assert made_digest(await look(bench)) != first
+
+
+async def test_a_complete_index_stays_as_it_is(bench: Bench) -> None:
+    index = build_index([build_image(str(platform), label="full") for platform in FLEET])
+    bench.upstream.push("library/full:1", index)
+    resolved = await bench.resolver.resolve("library/full", "1", is_head=False)
+    assert resolved.resolution.synthesis is None
+    assert find_digest(resolved.resolution) == address(index.manifest)
+    assert bench.upstream.counts == {"get-manifest": 1}
+
+
+async def test_a_template_of_the_operators_counts(upstream: FakeUpstream) -> None:
+    policy = Policy(FLEET, (parse_template("{repository}:{tag}-armhf", Platform.parse(ARM_V7)),))
+    upstream.push("me/app:1", build_image(AMD64, label="app"))
+    upstream.push("me/app:1-armhf", build_image(ARM_V7, label="app"))
+    async with open_bench(upstream, policy=policy) as bench:
+        resolved = await bench.resolver.resolve("me/app", "1", is_head=False)
+    assert [entry.tag for entry in resolved.resolution.entries] == ["1", "1-armhf"]
+
+
+# What it costs
+
+
+async def test_a_resolution_holds_as_long_as_its_tags(bench: Bench) -> None:
+    first = await look(bench)
+    bench.upstream.forget()
+    bench.clock.tick(TIMES.tag_seconds - 1)
+    second = await look(bench)
+    assert (second.state, second.resolution) == (CacheState.HIT, first.resolution)
+    assert bench.upstream.count() == 0
+
+
+async def test_an_expired_resolution_costs_heads_only(bench: Bench) -> None:
+    await look(bench)
+    bench.upstream.forget()
+    bench.clock.tick(TIMES.tag_seconds)
+    assert (await look(bench)).state is CacheState.REVALIDATED
+    assert bench.upstream.counts == {"head-manifest": 4}
+
+
+async def test_a_head_that_needs_no_document_costs_no_get(plain: Bench) -> None:
+    resolved = await look(plain, is_head=True)
+    assert isinstance(resolved.resolution.upstream, Present)
+    assert not resolved.is_whole
+    assert (await look(plain, is_head=True)).state is CacheState.HIT
+    assert plain.upstream.counts == {"head-manifest": 1}
+
+
+async def test_a_get_after_such_a_head_fetches_the_document(plain: Bench) -> None:
+    await look(plain, is_head=True)
+    assert (await look(plain)).is_whole
+    assert plain.upstream.counts == {"head-manifest": 1, "get-manifest": 1}
+    assert (await look(plain, is_head=True)).is_whole
+
+
+async def test_everybody_at_once_costs_as_much_as_one(bench: Bench) -> None:
+    gate = bench.upstream.hold(Kind.GET_MANIFEST)
+    asked = [asyncio.ensure_future(look(bench)) for _ in range(50)]
+    await bench.upstream.wait_asked(Kind.GET_MANIFEST)
+    gate.set()
+    assert len({made_digest(resolved) for resolved in await asyncio.gather(*asked)}) == 1
+    assert len({str(one) for one in bench.upstream.asked}) == bench.upstream.count()
+
+
+async def test_no_candidate_is_asked_twice_in_the_negative_time(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """Neither by another pull, nor after a restart."""
+    upstream.push("library/lonely:1", build_image(AMD64, label="lonely"))
+    clock = ManualClock()
+    for _ in range(2):
+        with kept_on_disk(tmp_path) as kept:
+            async with open_bench(upstream, kept, clock=clock) as bench:
+                for _ in range(3):
+                    await bench.resolver.resolve("library/lonely", "1", is_head=False)
+                    clock.tick(TIMES.tag_seconds)
+    candidates = [str(one) for one in upstream.asked if one.repository != "library/lonely"]
+    assert candidates
+    assert sorted(set(candidates)) == sorted(candidates)
+    clock.tick(TIMES.candidate_absent_seconds)
+    upstream.forget()
+    async with open_bench(upstream, clock=clock) as bench:
+        await bench.resolver.resolve("library/lonely", "1", is_head=False)
+    assert sorted(str(one) for one in upstream.asked if one.repository != "library/lonely") == sorted(candidates)
+
+
+# What cannot be asked
+
+
+async def test_what_cannot_be_completed_holds_for_a_moment_only(bench: Bench) -> None:
+    bench.upstream.fail(UpstreamUnreachable("busy"), repository="arm32v7/debian")
+    partial = await look(bench)
+    assert not partial.resolution.is_complete
+    assert ARM_V7 not in {str(entry.platform) for entry in partial.resolution.entries}
+    bench.upstream.recover()
+    bench.clock.tick(INCOMPLETE_SECONDS)
+    whole = await look(bench)
+    assert whole.resolution.is_complete
+    assert ARM_V7 in {str(entry.platform) for entry in whole.resolution.entries}
+    assert made_digest(whole) != made_digest(partial)
+
+
+async def test_a_stale_part_makes_the_whole_stale(bench: Bench) -> None:
+    digest = made_digest(await look(bench))
+    bench.clock.tick(TIMES.tag_seconds)
+    bench.upstream.fail(UpstreamUnreachable("busy"), repository="arm32v7/debian")
+    for _ in range(2):  # and a stale answer stays one for as long as it is given
+        resolved = await look(bench)
+        assert resolved.state is CacheState.STALE
+        assert made_digest(resolved) == digest
+    bench.upstream.recover()
+    bench.clock.tick(TIMES.retry_seconds)
+    assert (await look(bench)).state is CacheState.HIT  # the tag itself was asked a moment ago
+
+
+async def test_without_upstream_everything_is_as_it_was(bench: Bench) -> None:
+    digest = made_digest(await look(bench))
+    bench.clock.tick(10 * TIMES.candidate_absent_seconds)
+    bench.upstream.go_offline()
+    resolved = await look(bench)
+    assert (made_digest(resolved), resolved.state) == (digest, CacheState.STALE)
+
+
+async def test_without_upstream_the_unknown_stays_unknown(bench: Bench) -> None:
+    bench.upstream.go_offline()
+    resolved = await look(bench)
+    assert isinstance(resolved.resolution.upstream, Unreachable)
+    assert bench.upstream.count() == 1
+
+
+async def test_what_is_nowhere_is_absent(bench: Bench) -> None:
+    resolved = await bench.resolver.resolve("library/nothing", "1", is_head=False)
+    assert isinstance(resolved.resolution.upstream, Absent)
+    assert resolved.resolution.entries == ()
+
+
+async def test_a_name_that_only_a_candidate_has_is_there(upstream: FakeUpstream) -> None:
+    upstream = FakeUpstream()
+    publish_jessie(upstream, ARM_V7, ARM_V6)
+    async with open_bench(upstream) as bench:
+        resolved = await look(bench)
+    assert [str(entry.platform) for entry in resolved.resolution.entries] == [ARM_V7, ARM_V6]
+
+
+async def test_it_tells_what_it_knows(bench: Bench) -> None:
+    await look(bench)
+    assert repr(bench.resolver) == "<Resolver of docker.io: 1 tags>"

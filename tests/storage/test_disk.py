@@ -1,0 +1,300 @@
+import asyncio
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import BlobUnknown, InvalidDigest, Unavailable
+from proxy.ports import BlobStore, Ingest
+from proxy.storage.disk import BATCH_BYTES, DiskBlobStore, write_durably
+from tests.contracts.blob_store import CONTENT, DIGEST, BlobStoreContract, put, read
+from tests.storage.programs import INGESTED, commit_for_ever, numbered, running, stop_in_an_ingest
+from tests.strategies import any_text, digests
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def disk(root: Path, writers: Executor) -> Iterator[DiskBlobStore]:
+    store = DiskBlobStore(root, writers)
+    assert store.prepare()
+    yield store
+    store.close()
+
+
+class TestDiskBlobStore(BlobStoreContract):
+    @pytest.fixture
+    def store(self, disk: DiskBlobStore) -> BlobStore:
+        return disk
+
+
+def _tree(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+async def test_the_folder_is_an_oci_image_layout(disk: DiskBlobStore, root: Path) -> None:
+    """image-spec, image-layout.md: the layout file, and every blob under its algorithm and digest."""
+    await put(disk, CONTENT)
+    assert json.loads((root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    assert _tree(root) == [f"blobs/sha256/{DIGEST.encoded}", "lock", "oci-layout"]
+    assert (root / "blobs/sha256" / DIGEST.encoded).read_bytes() == CONTENT
+
+
+async def test_a_stored_blob_is_not_to_be_written(disk: DiskBlobStore, root: Path) -> None:
+    await put(disk, CONTENT)
+    assert (root / "blobs/sha256" / DIGEST.encoded).stat().st_mode & 0o777 == 0o444
+
+
+async def test_a_restart_finds_what_was_stored(disk: DiskBlobStore, root: Path, writers: Executor) -> None:
+    await put(disk, CONTENT)
+    disk.close()
+    again = DiskBlobStore(root, writers)
+    assert again.prepare()
+    assert read(again, DIGEST) == CONTENT
+    again.close()
+
+
+def test_a_start_leaves_the_layout_file_as_it_is(disk: DiskBlobStore, root: Path) -> None:
+    (root / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0", "by": "somebody else"}')
+    disk.prepare()
+    assert "somebody else" in (root / "oci-layout").read_text()
+
+
+def test_a_start_clears_away_what_was_on_its_way_in(root: Path, writers: Executor) -> None:
+    (root / "ingest").mkdir(parents=True)
+    for name in (f"{DIGEST.encoded}.1.0", "index.json.1.2"):
+        (root / "ingest" / name).write_bytes(b"half")
+    store = DiskBlobStore(root, writers)
+    store.prepare()
+    store.close()
+    assert list((root / "ingest").iterdir()) == []
+
+
+async def test_a_second_store_leaves_alone_what_the_first_is_writing(
+    disk: DiskBlobStore, root: Path, writers: Executor
+) -> None:
+    ingest = await disk.begin_ingest(DIGEST)
+    await ingest.write(CONTENT)
+    second = DiskBlobStore(root, writers)
+    assert not second.prepare()
+    await ingest.commit()
+    ingest.close()
+    assert read(second, DIGEST) == CONTENT
+    disk.close()
+    assert second.prepare()
+    second.close()
+
+
+async def test_the_folder_is_given_up_on_closing_and_closing_twice_is_harmless(root: Path, writers: Executor) -> None:
+    store = DiskBlobStore(root, writers)
+    store.close()
+    assert store.prepare()
+    assert store.prepare()
+    store.close()
+    store.close()
+
+
+async def test_nothing_but_the_blob_stays_of_an_ingest(disk: DiskBlobStore, root: Path) -> None:
+    before = _tree(root)
+    for end in ("commit", "abort"):
+        ingest = await disk.begin_ingest(DIGEST)
+        await ingest.write(CONTENT)
+        assert len(list((root / "ingest").iterdir())) == 1
+        await getattr(ingest, end)()
+        ingest.close()
+        assert list((root / "ingest").iterdir()) == []
+    assert _tree(root) == sorted([*before, f"blobs/sha256/{DIGEST.encoded}"])
+
+
+async def test_a_quarantined_blob_is_kept_aside(disk: DiskBlobStore, root: Path) -> None:
+    await put(disk, CONTENT)
+    await disk.quarantine(DIGEST)
+    assert (root / "quarantine" / DIGEST.encoded).read_bytes() == CONTENT
+    assert not (root / "blobs/sha256" / DIGEST.encoded).exists()
+
+
+@pytest.mark.parametrize("size", [BATCH_BYTES - 1, BATCH_BYTES, BATCH_BYTES + 1])
+async def test_chunks_around_the_size_of_a_batch_arrive_whole(disk: DiskBlobStore, size: int) -> None:
+    content = b"a" * size + b"b" * size
+    ingest = await disk.begin_ingest(Digest.of(content))
+    await ingest.write(content[:size])
+    await ingest.write(content[size:])
+    await ingest.commit()
+    ingest.close()
+    assert read(disk, Digest.of(content)) == content
+
+
+# What a power cut leaves
+
+
+def test_a_killed_ingest_leaves_nothing_behind(root: Path, writers: Executor) -> None:
+    with running(stop_in_an_ingest, root) as victim:
+        assert victim.read_line() == "2000000"
+        beside = DiskBlobStore(root, writers)
+        assert not beside.prepare()
+        assert [path.stat().st_size for path in (root / "ingest").iterdir()] == [2_000_000]
+        beside.close()
+        victim.kill()
+    store = DiskBlobStore(root, writers)
+    assert store.prepare()
+    assert store.find_size(Digest.of(INGESTED)) is None
+    assert _tree(root) == ["lock", "oci-layout"]
+    store.close()
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_whatever_was_committed_before_a_kill_is_whole(root: Path, writers: Executor, count: int) -> None:
+    with running(commit_for_ever, root) as victim:
+        told = [victim.read_line() for _ in range(count)] + victim.kill()
+    store = DiskBlobStore(root, writers)
+    store.prepare()
+    for line in told:
+        assert read(store, Digest.of(numbered(int(line)))) == numbered(int(line))
+    for path in (root / "blobs/sha256").iterdir():
+        assert Digest("sha256", path.name).matches(path.read_bytes())
+    assert list((root / "ingest").iterdir()) == []
+    store.close()
+
+
+# Folders that cannot be used
+
+
+@pytest.mark.parametrize("in_the_way", [".", "blobs", "blobs/sha256", "ingest", "lock/x", "oci-layout/x"])
+def test_a_folder_that_cannot_be_used_is_told(root: Path, writers: Executor, in_the_way: str) -> None:
+    """A file where a folder should be, or a folder where a file should be: root is stopped by nothing less."""
+    blocked = root / in_the_way
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.touch()
+    store = DiskBlobStore(root, writers)
+    if in_the_way.startswith("oci-layout"):  # it exists, so it is left as it is
+        assert store.prepare()
+    else:
+        with pytest.raises(Unavailable, match=rf"the cache folder {root} cannot be used: .+"):
+            store.prepare()
+    store.close()
+
+
+async def test_an_ingest_that_cannot_begin_is_told(disk: DiskBlobStore, root: Path) -> None:
+    shutil.rmtree(root / "ingest")
+    with pytest.raises(Unavailable, match="the cache cannot be written: No such file"):
+        await disk.begin_ingest(DIGEST)
+
+
+@contextmanager
+def _no_file_above(limit_bytes: int) -> Iterator[None]:
+    """Let the kernel end every write at that size, as a full disk does at its own (setrlimit(2), RLIMIT_FSIZE)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+SIZES = pytest.mark.parametrize("size", [BATCH_BYTES // 2 + 7, 3 * BATCH_BYTES], ids=["at-once", "in-a-thread"])
+
+
+async def _fail_half_way(ingest: Ingest, size: int) -> int:
+    """Write until the disk is full in the middle of a chunk; answer how much was written before."""
+    with _no_file_above(4 * BATCH_BYTES):
+        fitting = 4 * BATCH_BYTES // size
+        for _ in range(fitting):
+            await ingest.write(b"x" * size)
+        with pytest.raises(Unavailable, match="the cache cannot be written: File too large"):
+            await ingest.write(b"x" * size)
+    assert ingest.written == fitting * size
+    assert ingest.read_at(0, 10 * BATCH_BYTES) == b"x" * ingest.written
+    return ingest.written
+
+
+@SIZES
+async def test_a_write_that_failed_half_way_can_be_repeated(disk: DiskBlobStore, size: int) -> None:
+    content = b"x" * (size * 10)
+    ingest = await disk.begin_ingest(Digest.of(content))
+    written = await _fail_half_way(ingest, size)
+    await ingest.write(content[written:])
+    await ingest.commit()
+    ingest.close()
+    assert read(disk, Digest.of(content)) == content
+
+
+@SIZES
+async def test_what_a_write_left_that_failed_half_way_is_never_committed(disk: DiskBlobStore, size: int) -> None:
+    content = b"x" * (4 * BATCH_BYTES // size * size) + b"!"
+    ingest = await disk.begin_ingest(Digest.of(content))
+    await _fail_half_way(ingest, size)
+    await ingest.write(b"!")
+    ingest.verify()
+    with pytest.raises(Unavailable, match="half-way"):
+        await ingest.commit()
+    await ingest.abort()
+    ingest.close()
+    assert disk.find_size(Digest.of(content)) is None
+
+
+async def test_a_commit_that_fails_is_told_and_leaves_nothing(disk: DiskBlobStore, root: Path) -> None:
+    ingest = await disk.begin_ingest(DIGEST)
+    await ingest.write(CONTENT)
+    shutil.rmtree(root / "blobs/sha256")
+    with pytest.raises(Unavailable, match="the cache cannot be written: No such file"):
+        await ingest.commit()
+    await ingest.abort()
+    ingest.close()
+    assert list((root / "ingest").iterdir()) == []
+
+
+def test_a_quarantine_that_fails_is_silent(disk: DiskBlobStore, root: Path) -> None:
+    """It is on the way of a read: what matters is that the read fails."""
+    asyncio.run(put(disk, CONTENT))
+    shutil.rmtree(root / "quarantine")
+    asyncio.run(disk.quarantine(DIGEST))
+    assert disk.find_size(DIGEST) == len(CONTENT)
+
+
+# Paths
+
+
+@given(digest=digests)
+def test_a_digest_is_a_file_name_within_the_store(digest: Digest) -> None:
+    store = DiskBlobStore(Path("/cache"), executor=None)  # type: ignore[arg-type]  # nothing is written
+    name = Path(store._name(digest))
+    assert name.resolve() == name
+    assert name.parent == Path("/cache/blobs") / digest.algorithm
+    assert store.find_size(digest) is None
+    with pytest.raises(BlobUnknown), store.open_blob(digest):
+        pass
+
+
+@given(text=any_text | st.builds("sha256:{}".format, any_text))
+@settings(max_examples=50)
+def test_no_other_text_becomes_a_path(text: str) -> None:
+    try:
+        digest = Digest.parse(text)
+    except InvalidDigest:
+        return
+    assert not set(digest.encoded) - set("0123456789abcdef")
+
+
+def test_a_store_is_known_by_its_folder(disk: DiskBlobStore, root: Path) -> None:
+    assert repr(disk) == f"<DiskBlobStore {root}>"
+
+
+def test_small_files_are_replaced_in_one_step_by_many_writers(
+    disk: DiskBlobStore, root: Path, writers: Executor
+) -> None:
+    texts = [str(number).encode() * 10_000 for number in range(10)]
+    for done in [writers.submit(write_durably, root, "index.json", text) for text in texts * 5]:
+        done.result()
+        assert (root / "index.json").read_bytes() in texts
+    assert list((root / "ingest").iterdir()) == []
