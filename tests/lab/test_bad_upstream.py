@@ -14,6 +14,9 @@ pytestmark = pytest.mark.lab
 
 REFUSED = {502, 503, 504}
 
+IN_BUFFERS = 8 * 1024**2
+"""More than the socket buffers of both ends hold on loopback."""
+
 
 @pytest.fixture
 async def proxy(hub: HubStandIn, start_proxy: StartProxy) -> Proxy:
@@ -90,7 +93,9 @@ async def test_a_broken_download_is_taken_up_where_it_broke(
     await client.get(f"manifests/{content.digest('library/big:1')}")
     assert await fetch(client, f"blobs/{layer.digest}") == layer.content
     first, second = hub.requests("cdn", reference=layer.digest)
-    assert second.headers["Range"] == f"bytes={first.sent_bytes}-"
+    # What a broken connection still held in its buffers is lost with it: a moment's worth, not more.
+    begun = int(second.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    assert first.sent_bytes - IN_BUFFERS <= begun <= first.sent_bytes
     assert hub.leaks() == []
 
 
