@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
-from proxy.arch.resolution import Entry, Present, Resolution, Unreachable
+from proxy.arch.questions import Present, Unreachable
+from proxy.arch.resolution import Entry, Resolution
 from proxy.arch.synthesis import Synthesis
 from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor

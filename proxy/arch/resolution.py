@@ -14,91 +14,37 @@ The steps are those of DESIGN §2:
 4. Nothing found: upstream's document. Something found: a synthesised index.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from proxy.arch.candidates import Candidate, Template, list_candidates
-from proxy.arch.compatibility import can_run, pick_best, rank, runs
+from proxy.arch.compatibility import rank, runs
 from proxy.arch.conversations import without_repeats
+from proxy.arch.examination import examine
+from proxy.arch.questions import (
+    Absent,
+    Asking,
+    ConfigPlatform,
+    ConfigQuestion,
+    Present,
+    TagQuestion,
+    Unreachable,
+    describe,
+    describe_claim,
+    describe_platforms,
+)
 from proxy.arch.synthesis import Addition, Synthesis, synthesise
 from proxy.arch.trail import Trail
-from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.manifests import Descriptor, Document, ImageManifest, Index
+from proxy.oci.manifests import Descriptor, ImageManifest, Index
 from proxy.oci.platforms import Platform
-
-MAX_INDEX_DEPTH = 3
 
 _FIRST = {"amd64": 0, "arm64": 1}
 """Docker's own order of an index, which a client that takes the first match relies on: these two, then the others, and
 higher variants before lower ones (platforms.md §4.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TagQuestion:
-    """What is under this tag? With its document, if `with_document`; else a HEAD will do."""
-
-    repository: str
-    tag: str
-    with_document: bool
-    is_candidate: bool = False
-    """Whether nobody asked for it by name: an absent candidate is remembered for longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestQuestion:
-    """What does this manifest say?"""
-
-    repository: str
-    descriptor: Descriptor
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigQuestion:
-    """Which platform does this image's config claim?"""
-
-    repository: str
-    config: Descriptor
-
-
-Question = TagQuestion | ManifestQuestion | ConfigQuestion
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """The tag or manifest exists; `document` only where it was asked for."""
-
-    descriptor: Descriptor
-    document: Document | None = None
-    is_stale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """It does not exist, or is not shown to us: Docker Hub does not tell the two apart."""
-
-    reason: str = "absent"
-    is_denied: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """Nobody knows: upstream did not answer, or not in a way that counts."""
-
-    reason: str
-    is_misbehaviour: bool = False
-    """Whether upstream did answer, but something that may not be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigPlatform:
-    """The platform that an image config claims; None if it claims none."""
-
-    platform: Platform | None
-
-
-Answer = Present | Absent | Unreachable | ConfigPlatform
-Conversation = Generator[tuple[Question, ...], tuple[Answer, ...], "Resolution"]
+Conversation = Asking["Resolution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +116,7 @@ def _resolve(repository: str, tag: str, policy: Policy, *, is_head: bool) -> Con
     with_document = not is_head or bool(candidates) or policy.refuse_missing
     (upstream,) = yield (TagQuestion(repository, tag, with_document),)
     assert not isinstance(upstream, ConfigPlatform)
-    trail = trail.add(f"{repository}:{tag}", _describe(upstream))
+    trail = trail.add(f"{repository}:{tag}", describe(upstream))
     if isinstance(upstream, Unreachable) or (isinstance(upstream, Present) and upstream.document is None):
         return Resolution(repository, tag, upstream, (), None, (), trail)
     needed = bool(candidates) or policy.refuse_missing
@@ -188,8 +134,7 @@ class _Request:
     candidates: tuple[Candidate, ...]
 
 
-_Read = tuple[Index | Descriptor | None, tuple[Entry, ...], Trail, bool]
-_Step = Generator[tuple[Question, ...], tuple[Answer, ...], _Read]
+_Step = Asking[tuple[Index | Descriptor | None, tuple[Entry, ...], Trail, bool]]
 
 
 def _read_upstream(repository: str, tag: str, upstream: Present | Absent, trail: Trail, *, needed: bool) -> _Step:
@@ -199,7 +144,12 @@ def _read_upstream(repository: str, tag: str, upstream: Present | Absent, trail:
         case Index() as index:
             entries = [entry for entry in index.manifests if entry.is_runnable]
             offered = tuple(Entry(entry.platform, entry, repository, tag) for entry in entries)
-            return index, offered, trail.add("upstream", f"index of {_join(entry.platform for entry in entries)}"), True
+            return (
+                index,
+                offered,
+                trail.add("upstream", f"index of {describe_platforms(entry.platform for entry in entries)}"),
+                True,
+            )
         case ImageManifest() as image:
             platform: Platform | None = None
             is_known = True
@@ -207,7 +157,7 @@ def _read_upstream(repository: str, tag: str, upstream: Present | Absent, trail:
                 (answer,) = yield (ConfigQuestion(repository, image.config),)
                 platform = answer.platform if isinstance(answer, ConfigPlatform) else None
                 is_known = not isinstance(answer, Unreachable)
-                trail = trail.add("upstream", f"one image for {_claim(answer)}, as its config says")
+                trail = trail.add("upstream", f"one image for {describe_claim(answer)}, as its config says")
             explicit = platform.explicit() if platform and platform.is_known else None
             descriptor = replace(upstream.descriptor, platform=explicit)
             return descriptor, (Entry(explicit, descriptor, repository, tag),), trail, is_known
@@ -252,7 +202,7 @@ def _conclude(
     if synthesis is not None:
         added = tuple(entry for find in chosen for entry in _entries_of(find))
         trail = trail.add(
-            "answer", f"synthesised index {synthesis.digest} with {_join(e.platform for e in added)} added"
+            "answer", f"synthesised index {synthesis.digest} with {describe_platforms(e.platform for e in added)} added"
         )
     elif isinstance(upstream, Present):
         trail = trail.add("answer", "nothing to add: upstream's document, byte for byte")
@@ -286,10 +236,7 @@ def _better(
     return [candidate for candidate in candidates if candidate.platform.normalised() in wanted]
 
 
-_Asked = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[list[_Find], Trail, bool]]
-
-
-def _ask(candidates: Sequence[Candidate], trail: Trail) -> _Asked:
+def _ask(candidates: Sequence[Candidate], trail: Trail) -> Asking[tuple[list[_Find], Trail, bool]]:
     finds: list[_Find] = []
     is_complete = True
     if not candidates:
@@ -299,93 +246,16 @@ def _ask(candidates: Sequence[Candidate], trail: Trail) -> _Asked:
         for candidate in candidates
     )
     for candidate, answer in zip(candidates, answers, strict=True):
-        trail = trail.add(f"candidate {candidate} for {candidate.platform}", _describe(answer))
+        trail = trail.add(f"candidate {candidate} for {candidate.platform}", describe(answer))
         if isinstance(answer, Unreachable):
             is_complete = False
         if isinstance(answer, Present) and candidate.platform not in {find.candidate.platform for find in finds}:
-            addition, reason = yield from _examine(candidate, answer.descriptor)
-            trail = trail.add(f"candidate {candidate}", reason)
-            if addition is not None:
-                finds.append(_Find(candidate, addition))
-            is_complete = is_complete and not reason.startswith(_UNKNOWN)
+            found = yield from examine(candidate, answer.descriptor)
+            trail = trail.add(f"candidate {candidate}", found.reason)
+            if found.addition is not None:
+                finds.append(_Find(candidate, found.addition))
+            is_complete = is_complete and found.is_known
     return finds, trail, is_complete
-
-
-_UNKNOWN = "could not be read"
-_Examined = Generator[tuple[Question, ...], tuple[Answer, ...], tuple[Addition | None, str]]
-
-
-def _examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> _Examined:
-    """Look at what a candidate has: descend into an index, and check the config of an untrusted one."""
-    if descriptor.media_type in media_types.IMAGE_MANIFESTS and candidate.trusted:
-        return Addition(candidate.platform, descriptor), f"an image, taken for {candidate.platform} by its name"
-    (answer,) = yield (ManifestQuestion(candidate.repository, descriptor),)
-    if not isinstance(answer, Present) or answer.document is None:
-        return None, f"{_UNKNOWN}: {_describe(answer)}"
-    match answer.document:
-        case Index() as index:
-            return (yield from _descend(candidate, index, depth))
-        case ImageManifest() as image if candidate.trusted:
-            return Addition(candidate.platform, answer.descriptor), f"an image for {candidate.platform} by its name"
-        case ImageManifest() as image:
-            (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
-            return _judge(candidate, answer.descriptor, claim)
-        case _:
-            return None, f"not usable: a {answer.document.media_type}"
-
-
-def _descend(candidate: Candidate, index: Index, depth: int) -> _Examined:
-    images = [entry for entry in index.manifests if entry.is_runnable]
-    child = _pick_child(candidate, images)
-    if child is None or depth >= MAX_INDEX_DEPTH:
-        return None, f"an index of {_join(entry.platform for entry in images)}: nothing for {candidate.platform}"
-    if child.is_index or not candidate.trusted:
-        addition, reason = yield from _examine(candidate, child, depth + 1)
-    else:
-        addition, reason = Addition(candidate.platform, child), f"an index: its image {child.digest}"
-    if addition is None:
-        return None, reason
-    own = tuple(entry for entry in index.manifests if entry.attests == addition.descriptor.digest)
-    return replace(addition, attestations=(*addition.attestations, *own)), reason
-
-
-def _pick_child(candidate: Candidate, images: Sequence[Descriptor]) -> Descriptor | None:
-    """Answer the entry that serves the candidate's platform best, of its own architecture only.
-
-    A 32-bit image in an `arm64v8/` index would otherwise be offered as a 64-bit one. What an entry leaves open, a
-    trusted name fills in: an `arm` without variant, or the only entry's whole platform.
-    """
-    wanted = candidate.platform
-    own = [
-        image for image in images if image.platform and image.platform.normalised().architecture == wanted.architecture
-    ]
-    position = pick_best(wanted, [image.platform for image in own])
-    if position is not None:
-        return own[position]
-    if not candidate.trusted:
-        return None
-    is_open = len(images) == 1 and images[0].platform is None
-    return (
-        images[0] if is_open else next((image for image in own if image.platform and not image.platform.variant), None)
-    )
-
-
-def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> tuple[Addition | None, str]:
-    if not isinstance(claim, ConfigPlatform):
-        return None, f"{_UNKNOWN}: its config is {_describe(claim)}"
-    if claim.platform is not None and contradicts(candidate.platform, claim.platform):
-        return None, f"refused: its config says {claim.platform}"
-    return Addition(candidate.platform, descriptor), f"an image whose config says {_claim(claim)}"
-
-
-def contradicts(offered_for: Platform, claimed: Platform) -> bool:
-    """Tell whether an image config rules out the platform that the image is offered for.
-
-    An `arm` without a variant is taken as open: Docker's own `arm32v6` images say no more (bashbrew#29).
-    """
-    if claimed.architecture == "arm" and not claimed.variant:
-        return offered_for.architecture != "arm" or claimed.os != offered_for.os
-    return not can_run(offered_for, claimed)
 
 
 def _entries_of(find: _Find) -> list[Entry]:
@@ -393,26 +263,6 @@ def _entries_of(find: _Find) -> list[Entry]:
     image = Entry(addition.platform, addition.descriptor, candidate.repository, candidate.tag, is_added=True)
     others = [Entry(None, item, candidate.repository, candidate.tag, is_added=True) for item in addition.attestations]
     return [image, *others]
-
-
-def _describe(answer: Answer) -> str:
-    match answer:
-        case Present(descriptor=descriptor, is_stale=is_stale):
-            return f"{descriptor.digest}{' (stale)' if is_stale else ''}"
-        case Absent(reason=reason) | Unreachable(reason=reason):
-            return reason
-        case _:
-            return str(answer.platform)
-
-
-def _claim(answer: Answer) -> str:
-    if isinstance(answer, ConfigPlatform) and answer.platform is not None:
-        return str(answer.platform)
-    return "an unknown platform"
-
-
-def _join(platforms: Iterable[Platform | None]) -> str:
-    return ", ".join(str(platform or "no platform") for platform in platforms) or "nothing"
 
 
 def find_digest(resolution: Resolution) -> Digest | None:

@@ -4,6 +4,7 @@ Our own instead of aiohttp's FileResponse, because that overwrites ETag with fil
 416, looks for `.gz` siblings, and over TLS is eight times slower than reading (protocol_and_perf.md B1).
 """
 
+import asyncio
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -70,7 +71,7 @@ async def _send(request: web.Request, response: web.StreamResponse, reader: Read
     if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
         await _send_pieces(response, reader, part)
     else:
-        await request.loop.sendfile(transport, reader.file, part.start, part.size)
+        await asyncio.get_running_loop().sendfile(transport, reader.file, part.start, part.size)
 
 
 async def _send_pieces(response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:

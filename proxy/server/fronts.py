@@ -43,6 +43,16 @@ def pick_front(fronts: Mapping[str, Front], namespace: str | None) -> Front:
     return front
 
 
+def check_prefix(prefix: str) -> None:
+    """Hold what stands before `v2` to what may stand there.
+
+    Raises:
+        NameUnknown: It is no platform.
+    """
+    if split_path_platform(prefix, "") is None:
+        raise _no_such_path()
+
+
 def place_in(front: Front, prefix: str, repository: str) -> Place:
     """Answer the repositories that a path means.
 
@@ -51,9 +61,13 @@ def place_in(front: Front, prefix: str, repository: str) -> Place:
     """
     found = split_path_platform(prefix, repository)
     if found is None:
-        raise NameUnknown("no such path: it begins with neither v2 nor a platform such as linux-arm-v6")
+        raise _no_such_path()
     meant = with_library(found.repository) if front.has_library else found.repository
     is_in_name = bool(found.word) and not prefix
     if is_in_name and front.has_words:
         return Place(found.word, (repository, meant))
     return Place(found.word, (meant,))
+
+
+def _no_such_path() -> NameUnknown:
+    return NameUnknown("no such path: it begins with neither v2 nor a platform such as linux-arm-v6")

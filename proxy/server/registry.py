@@ -27,7 +27,7 @@ from proxy.oci.routes import (
 from proxy.ports import BlobStore, TagPage
 from proxy.server.answers import API_VERSION, content_headers, resolution_headers
 from proxy.server.bodies import send_blob
-from proxy.server.fronts import Front, Place, pick_front, place_in
+from proxy.server.fronts import Front, Place, check_prefix, pick_front, place_in
 from proxy.service.pull import ManifestAnswer
 
 READ_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
@@ -48,6 +48,12 @@ class _Asked:
     @property
     def is_head(self) -> bool:
         return self.request.method == hdrs.METH_HEAD
+
+    @property
+    def namespace_headers(self) -> dict[str, str]:
+        """What tells a client that its `?ns=` was understood (distribution-spec, main, "Proxying")."""
+        namespace = self.request.query.get("ns")
+        return {"OCI-Namespace": namespace} if namespace else {}
 
 
 class RegistryHandler:
@@ -70,13 +76,13 @@ class RegistryHandler:
         route = parse_route(request.raw_path.partition("?")[0])
         resource = route.resource
         if isinstance(resource, Ping):
+            check_prefix(route.prefix)
             return web.json_response({}, headers=API_VERSION)
-        namespace = request.query.get("ns")
-        front = pick_front(self._fronts, namespace)
+        front = pick_front(self._fronts, request.query.get("ns"))
         asked = _Asked(request, front, place_in(front, route.prefix, resource.repository))
         response = await self._answer(asked, resource)
-        if namespace and not response.prepared:
-            response.headers["OCI-Namespace"] = namespace
+        if not response.prepared:
+            response.headers.update(asked.namespace_headers)
         return response
 
     async def _answer(
@@ -117,6 +123,7 @@ class RegistryHandler:
             **content_headers(descriptor),
             "Accept-Ranges": "bytes",
             "Polyarch-Cache": str(answer.state),
+            **asked.namespace_headers,
         }
         if _is_known(request, digest):
             return _not_modified(headers)
@@ -173,7 +180,10 @@ def _next_link(request: web.Request, page: TagPage, limit: int | None) -> dict[s
     if page.last is None:
         return {}
     namespace = request.query.get("ns")
-    query = f"n={limit or len(page.tags)}&last={page.last}" + (f"&ns={quote_path(namespace)}" if namespace else "")
+    # Upstream's word, and so perhaps no tag at all.
+    query = f"n={limit or len(page.tags)}&last={quote_path(page.last)}" + (
+        f"&ns={quote_path(namespace)}" if namespace else ""
+    )
     return {"Link": f'<{quote_path(request.path)}?{query}>; rel="next"'}
 
 

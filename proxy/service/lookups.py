@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from proxy.arch.resolution import (
+from proxy.arch.questions import (
     Absent,
     Answer,
     ConfigPlatform,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from proxy.arch.choice import Asker, Choice, choose
-from proxy.arch.resolution import Absent, Present, Resolution, Unreachable
+from proxy.arch.questions import Absent, Present, Unreachable
+from proxy.arch.resolution import Resolution
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
     BlobUnknown,

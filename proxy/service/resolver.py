@@ -6,7 +6,8 @@ from functools import partial
 
 import cachetools
 
-from proxy.arch.resolution import Answer, Policy, Present, Question, Resolution, resolve
+from proxy.arch.questions import Answer, Present, Question
+from proxy.arch.resolution import Policy, Resolution, resolve
 from proxy.oci.manifests import parse_manifest
 from proxy.ports import Catalog, Clock, Events, Link
 from proxy.service.freshness import CacheState

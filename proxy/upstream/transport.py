@@ -4,6 +4,7 @@ httpx's own transport passes each 64 KiB through several async generators: over 
 than this one, which hands on whatever has arrived (protocol_and_perf.md B2). HTTP/1.1 only, on purpose.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import aiohttp
 import httpx
 import yarl
+from aiohttp.http_exceptions import HttpProcessingError
 
 READ_BUFFER_BYTES = 256 * 1024
 
@@ -52,8 +54,13 @@ class _Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _translated(self._request):
-            async for chunk in self._response.content.iter_any():
+            while chunk := await self._next():
                 yield chunk
+
+    async def _next(self) -> bytes:
+        # Once aiohttp's parser gives up in the middle of a body, its own limit no longer holds: nothing would end this.
+        async with asyncio.timeout(_timeout(self._request).sock_read):
+            return await self._response.content.readany()
 
     async def aclose(self) -> None:
         # A body that was not read to its end takes its connection with it.
@@ -103,5 +110,5 @@ def _translated(request: httpx.Request) -> Iterator[None]:
         raise httpx.RemoteProtocolError(f"not HTTP: {error.message.partition(chr(10))[0]}", request=request) from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
         raise httpx.ReadError(str(error), request=request) from error
-    except (aiohttp.ClientError, ValueError) as error:
+    except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
         raise httpx.RemoteProtocolError(str(error), request=request) from error

@@ -6,7 +6,8 @@ from proxy.arch.candidates import official_templates
 from proxy.arch.choice import LEGACY_PLATFORM, Asker, Choice, choose
 from proxy.arch.compatibility import can_run, rank
 from proxy.arch.detection import ClientHints, Detection, detect
-from proxy.arch.resolution import Policy, Present, Unreachable, find_digest
+from proxy.arch.questions import Present, Unreachable
+from proxy.arch.resolution import Policy, find_digest
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from tests.arch.scenes import Scene, scenes

@@ -3,17 +3,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.arch.candidates import official_templates, parse_template
-from proxy.arch.resolution import (
-    Absent,
-    ConfigPlatform,
-    ManifestQuestion,
-    Policy,
-    Present,
-    TagQuestion,
-    Unreachable,
-    find_digest,
-    resolve,
-)
+from proxy.arch.questions import Absent, ConfigPlatform, ManifestQuestion, Present, TagQuestion, Unreachable
+from proxy.arch.resolution import Policy, find_digest, resolve
 from proxy.oci import media_types
 from tests.arch.worlds import FLEET, HUB, PRIVATE, Content, World, image, index, is_untouched, linux, offers, schema1
 

@@ -8,7 +8,9 @@ from hypothesis import given
 
 from proxy.arch.candidates import Template
 from proxy.arch.compatibility import can_run, rank
-from proxy.arch.resolution import Present, contradicts, find_digest
+from proxy.arch.examination import contradicts
+from proxy.arch.questions import Present
+from proxy.arch.resolution import find_digest
 from proxy.oci import media_types
 from proxy.oci.manifests import Index, parse_manifest
 from proxy.oci.platforms import Platform

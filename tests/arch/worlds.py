@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from proxy.arch.candidates import official_templates, proposal_templates
-from proxy.arch.resolution import (
+from proxy.arch.questions import (
     Absent,
     Answer,
     ConfigPlatform,
     ConfigQuestion,
-    Conversation,
     ManifestQuestion,
-    Policy,
     Present,
     Question,
-    Resolution,
     TagQuestion,
     Unreachable,
-    resolve,
 )
+from proxy.arch.resolution import Conversation, Policy, Resolution, resolve
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import (

@@ -3,7 +3,7 @@ from typing import TypeVar
 
 import pytest
 
-from proxy.arch.resolution import (
+from proxy.arch.questions import (
     Absent,
     ConfigPlatform,
     ConfigQuestion,

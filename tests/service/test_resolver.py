@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from proxy.arch.candidates import parse_template
-from proxy.arch.resolution import Absent, Policy, Present, Unreachable, find_digest
+from proxy.arch.questions import Absent, Present, Unreachable
+from proxy.arch.resolution import Policy, find_digest
 from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable, UpstreamUnreachable
 from proxy.oci.platforms import Platform

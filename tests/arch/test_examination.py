@@ -6,16 +6,9 @@ from dataclasses import replace
 import pytest
 
 from proxy.arch.candidates import official_templates, parse_template
-from proxy.arch.resolution import (
-    MAX_INDEX_DEPTH,
-    Policy,
-    Present,
-    Resolution,
-    TagQuestion,
-    contradicts,
-    find_digest,
-    resolve,
-)
+from proxy.arch.examination import MAX_INDEX_DEPTH, contradicts
+from proxy.arch.questions import Present, TagQuestion
+from proxy.arch.resolution import Policy, Resolution, find_digest, resolve
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from tests.arch.worlds import FLEET, HUB, Content, World, image, index, is_untouched, linux, offers, schema1

@@ -1,0 +1,120 @@
+"""What a candidate that is there turns out to be: an image for its platform, or not.
+
+A trusted name is taken at its word. An untrusted image counts only if its config does not contradict the platform that
+it is offered for. An index is descended into, since today's `arm32v7/debian` is one of an image and its attestation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from proxy.arch.candidates import Candidate
+from proxy.arch.compatibility import can_run, pick_best
+from proxy.arch.questions import (
+    Answer,
+    Asking,
+    ConfigPlatform,
+    ConfigQuestion,
+    ManifestQuestion,
+    Present,
+    describe,
+    describe_claim,
+    describe_platforms,
+)
+from proxy.arch.synthesis import Addition
+from proxy.oci import media_types
+from proxy.oci.manifests import Descriptor, ImageManifest, Index
+from proxy.oci.platforms import Platform
+
+MAX_INDEX_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a candidate is good for, and why."""
+
+    addition: Addition | None
+    """What it adds to the index; None if it is not usable."""
+    reason: str
+    is_known: bool = True
+    """False where it could not be read: another time it may be usable."""
+
+
+def examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> Asking[Finding]:
+    """Look at what a candidate has: descend into an index, and check the config of an untrusted one."""
+    if descriptor.media_type in media_types.IMAGE_MANIFESTS and candidate.trusted:
+        return _by_name(candidate, descriptor)
+    (answer,) = yield (ManifestQuestion(candidate.repository, descriptor),)
+    if not isinstance(answer, Present) or answer.document is None:
+        return _unread(describe(answer))
+    match answer.document:
+        case Index() as index:
+            return (yield from _descend(candidate, index, depth))
+        case ImageManifest() as image if candidate.trusted:
+            return _by_name(candidate, answer.descriptor)
+        case ImageManifest() as image:
+            (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
+            return _judge(candidate, answer.descriptor, claim)
+        case _:
+            return Finding(None, f"not usable: a {answer.document.media_type}")
+
+
+def _descend(candidate: Candidate, index: Index, depth: int) -> Asking[Finding]:
+    images = [entry for entry in index.manifests if entry.is_runnable]
+    child = _pick_child(candidate, images)
+    if child is None or depth >= MAX_INDEX_DEPTH:
+        there = describe_platforms(entry.platform for entry in images)
+        return Finding(None, f"an index of {there}: nothing for {candidate.platform}")
+    if child.is_index or not candidate.trusted:
+        found = yield from examine(candidate, child, depth + 1)
+    else:
+        found = Finding(Addition(candidate.platform, child), f"an index: its image {child.digest}")
+    if found.addition is None:
+        return found
+    own = tuple(entry for entry in index.manifests if entry.attests == found.addition.descriptor.digest)
+    return replace(found, addition=replace(found.addition, attestations=(*found.addition.attestations, *own)))
+
+
+def _pick_child(candidate: Candidate, images: Sequence[Descriptor]) -> Descriptor | None:
+    """Answer the entry that serves the candidate's platform best, of its own architecture only.
+
+    A 32-bit image in an `arm64v8/` index would otherwise be offered as a 64-bit one. What an entry leaves open, a
+    trusted name fills in: an `arm` without variant, or the only entry's whole platform.
+    """
+    wanted = candidate.platform
+    own = [
+        image for image in images if image.platform and image.platform.normalised().architecture == wanted.architecture
+    ]
+    position = pick_best(wanted, [image.platform for image in own])
+    if position is not None:
+        return own[position]
+    if not candidate.trusted:
+        return None
+    if len(images) == 1 and images[0].platform is None:
+        return images[0]
+    return next((image for image in own if image.platform and not image.platform.variant), None)
+
+
+def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> Finding:
+    if not isinstance(claim, ConfigPlatform):
+        return _unread(f"its config is {describe(claim)}")
+    if claim.platform is not None and contradicts(candidate.platform, claim.platform):
+        return Finding(None, f"refused: its config says {claim.platform}")
+    return Finding(Addition(candidate.platform, descriptor), f"an image whose config says {describe_claim(claim)}")
+
+
+def contradicts(offered_for: Platform, claimed: Platform) -> bool:
+    """Tell whether an image config rules out the platform that the image is offered for.
+
+    An `arm` without a variant is taken as open: Docker's own `arm32v6` images say no more (bashbrew#29).
+    """
+    if claimed.architecture == "arm" and not claimed.variant:
+        return offered_for.architecture != "arm" or claimed.os != offered_for.os
+    return not can_run(offered_for, claimed)
+
+
+def _by_name(candidate: Candidate, descriptor: Descriptor) -> Finding:
+    return Finding(Addition(candidate.platform, descriptor), f"an image, taken for {candidate.platform} by its name")
+
+
+def _unread(reason: str) -> Finding:
+    return Finding(None, f"could not be read: {reason}", is_known=False)
