@@ -14,7 +14,7 @@ from aiohttp import web
 from proxy.oci import media_types
 from proxy.oci.errors import RegistryError
 from proxy.oci.ranges import ByteRange
-from proxy.ports import BlobReader, BlobStore, Readable
+from proxy.ports import BlobStore, Readable
 from proxy.service.fill import Fill
 from proxy.service.pull import BlobAnswer
 
@@ -23,8 +23,14 @@ SMALL_BYTES = 64 * 1024
 """Up to here a blob is one write: opening a path for sendfile costs more than the copy."""
 
 
-class BodyCutShort(RegistryError):
-    """A body that had begun cannot be completed: the connection is closed before its Content-Length."""
+class BodyCutShort(Exception):
+    """A body that had begun was not completed: the connection is closed before its Content-Length."""
+
+    def __init__(self, response: web.StreamResponse, reason: str | None) -> None:
+        """Take the answer as far as it was sent, and why no further; None where the client has left."""
+        super().__init__(reason)
+        self.response = response
+        self.reason = reason
 
 
 async def send_blob(
@@ -42,21 +48,14 @@ async def send_blob(
     if ranges:
         length["Content-Range"] = part.content_range(answer.size)
     response = web.StreamResponse(status=206 if ranges else 200, headers={**headers, **length})
-    if answer.fill is None:
-        with store.open_blob(answer.digest) as reader:
-            return await _send_stored(request, response, reader, part)
-    await response.prepare(request)
-    with _cut_short_on_failure(request):
-        await _send_following(request, response, answer.fill, part)
-        await response.write_eof()
-    return response
-
-
-async def _send_stored(
-    request: web.Request, response: web.StreamResponse, reader: BlobReader, part: ByteRange
-) -> web.StreamResponse:
-    await response.prepare(request)
-    with _cut_short_on_failure(request):
+    if answer.fill is not None:
+        with _body_of(response, request):
+            await response.prepare(request)
+            await _send_following(request, response, answer.fill, part)
+            await response.write_eof()
+        return response
+    with store.open_blob(answer.digest) as reader, _body_of(response, request):
+        await response.prepare(request)
         await _send(request, response, reader, part)
         await response.write_eof()
     return response
@@ -65,7 +64,7 @@ async def _send_stored(
 async def _send(request: web.Request, response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
     """Send what is there: by the kernel, but for small parts and through TLS."""
     transport = request.transport
-    if transport is None:
+    if transport is None or transport.is_closing():
         raise ConnectionResetError("the client has left")
     is_plain = transport.get_extra_info("sslcontext") is None
     if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
@@ -86,20 +85,20 @@ async def _send_following(request: web.Request, response: web.StreamResponse, fi
 
 
 @contextmanager
-def _cut_short_on_failure(request: web.Request) -> Iterator[None]:
-    """Close the connection if a body that has begun fails, whatever the reason.
+def _body_of(response: web.StreamResponse, request: web.Request) -> Iterator[None]:
+    """Close the connection if the body of a response fails, whatever the reason.
 
     Nothing else may be written to it: an error's envelope would be taken for a part of the blob.
     """
     try:
         yield
-    except ConnectionError:
-        raise  # the client has left
+    except ConnectionError as error:
+        raise BodyCutShort(response, None) from error
     except Exception as error:
         if request.transport is not None:
             request.transport.close()
         reason = error.message if isinstance(error, RegistryError) else repr(error)
-        raise BodyCutShort(reason) from error
+        raise BodyCutShort(response, reason) from error
 
 
 async def _send_parts(
@@ -112,8 +111,8 @@ async def _send_parts(
     size = sum(len(head) for head in heads) + sum(part.size for part in ranges) + len(tail)
     own = {"Content-Type": f"multipart/byteranges; boundary={boundary}", "Content-Length": str(size)}
     response = web.StreamResponse(status=206, headers={**headers, **own})
-    await response.prepare(request)
-    with _cut_short_on_failure(request):
+    with _body_of(response, request):
+        await response.prepare(request)
         for head, part in zip(heads, ranges, strict=True):
             await response.write(head)
             if answer.fill is not None:

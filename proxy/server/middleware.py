@@ -59,8 +59,10 @@ def answer_errors(events: ServerEvents) -> Middleware:
         try:
             return await handler(request)
         except BodyCutShort as error:
-            events.warn("body.cut_short", path=quote_path(request.path), reason=error.message)
-            raise ConnectionResetError(error.message) from error
+            request[REMARKS]["body"] = "left by the client" if error.reason is None else "cut short"
+            if error.reason is not None:
+                events.warn("body.cut_short", path=quote_path(request.path), reason=error.reason)
+            return error.response  # aiohttp would log anything that is raised as a fault
         except RegistryError as error:
             if not isinstance(error, NotFound):
                 events.warn("request.failed", path=quote_path(request.path), code=error.code, reason=error.message)

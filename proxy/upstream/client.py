@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 import httpx
 
@@ -205,5 +205,6 @@ def _parse_tags(content: bytes) -> tuple[str, ...]:
 
 def _parse_next(link: str) -> str | None:
     found = _LINK_NEXT.search(link)
-    last = parse_qs(urlsplit(found["url"]).query).get("last") if found else None
+    query = found["url"].partition("?")[2].partition("#")[0] if found else ""
+    last = parse_qs(query).get("last")
     return last[0] if last else None

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -68,8 +67,10 @@ class Exchange:
         self.quota: Quota | None = None
         self._wire = wire
         self._user_agent = user_agent
-        self._direct = _client(wire.direct, endpoint)
-        self._guarded = _client(wire.guarded, endpoint)
+        limits = httpx.Timeout(
+            connect=endpoint.connect_timeout_seconds, read=endpoint.stall_timeout_seconds, write=None, pool=None
+        )
+        self._limits = limits.as_dict()
         self._authorizer = Authorizer(
             endpoint.url,
             token_hosts=endpoint.token_hosts,
@@ -103,8 +104,8 @@ class Exchange:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._direct.aclose()
-        await self._guarded.aclose()
+        await self._wire.direct.aclose()
+        await self._wire.guarded.aclose()
 
     async def _send_with_retries(
         self, method: str, url: str, repository: str, headers: Mapping[str, str]
@@ -174,17 +175,22 @@ class Exchange:
         own = {"Accept-Encoding": "identity", "User-Agent": self._user_agent}
         if authorization is not None:
             own["Authorization"] = authorization
-        client = self._direct if is_home else self._guarded
         if not is_home:
             await self._wire.guard.check(url.host)
-        return await client.send(client.build_request(method, url, headers={**headers, **own}), stream=True)
+        # Not by httpx's client: it keeps cookies, and reads every redirect, even those that it is not to follow.
+        transport = self._wire.direct if is_home else self._wire.guarded
+        request = httpx.Request(
+            method, url, headers={"Accept": "*/*", **headers, **own}, extensions={"timeout": self._limits}
+        )
+        return await transport.handle_async_request(request)
 
     def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
         try:
             url = current.join(location)
         except httpx.InvalidURL as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to something that is no URL") from error
-        if url.scheme not in {"https", home.scheme} or not url.host or url.userinfo:
+        is_whole = bool(url.host) and (url.port is None or 0 < url.port < 2**16)
+        if url.scheme not in {"https", home.scheme} or not is_whole or url.userinfo:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to a {url.scheme} address; refused")
         return url
 
@@ -226,14 +232,6 @@ async def read_limited(response: httpx.Response, limit: int) -> bytes:
         if len(content) > limit:
             raise UpstreamMisbehaved(f"upstream answered more than {limit} bytes where so much has no place")
     return bytes(content)
-
-
-def _client(transport: httpx.AsyncBaseTransport, endpoint: Endpoint) -> httpx.AsyncClient:
-    timeout = httpx.Timeout(
-        connect=endpoint.connect_timeout_seconds, read=endpoint.stall_timeout_seconds, write=None, pool=None
-    )
-    jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    return httpx.AsyncClient(transport=transport, timeout=timeout, cookies=jar, follow_redirects=False, trust_env=False)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -94,21 +94,24 @@ def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
 
 @contextmanager
 def _translated(request: httpx.Request) -> Iterator[None]:
-    """Turn aiohttp's errors into httpx's: the one place where that is done."""
+    """Turn aiohttp's errors into httpx's: the one place where that is done.
+
+    No message holds the URL: a CDN's carries a signature, and what is said here goes to clients and into the log.
+    """
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:
-        raise httpx.ConnectTimeout(str(error), request=request) from error
+        raise httpx.ConnectTimeout(f"no connection to {request.url.host} in time", request=request) from error
     except TimeoutError as error:
         raise httpx.ReadTimeout(str(error) or "timed out", request=request) from error
     except aiohttp.ClientConnectorError as error:
         raise httpx.ConnectError(str(error), request=request) from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("the body ended before its time", request=request) from error
-    except aiohttp.ClientResponseError as error:
-        # Only the first line: the others quote what was sent, and the URL may carry a signature.
+    except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+        # Only the first line: the others quote what was sent.
         raise httpx.RemoteProtocolError(f"not HTTP: {error.message.partition(chr(10))[0]}", request=request) from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
         raise httpx.ReadError(str(error), request=request) from error
-    except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
-        raise httpx.RemoteProtocolError(str(error), request=request) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise httpx.RemoteProtocolError(f"cannot be asked: {type(error).__name__}", request=request) from error

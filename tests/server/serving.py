@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -51,15 +51,9 @@ class Served:
         """The log lines of requests."""
         return [dict(fields) for fields in self.events.named("request")]
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator["Wire"]:
+    def connect(self) -> AbstractAsyncContextManager["Wire"]:
         """Open a connection that shows everything."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        wire = Wire(reader, writer)
-        try:
-            yield wire
-        finally:
-            wire.leave()
+        return connect(self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +98,17 @@ class Wire:
 
 
 @asynccontextmanager
+async def connect(port: int) -> AsyncIterator[Wire]:
+    """Open a connection to a server that shows everything."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    wire = Wire(reader, writer)
+    try:
+        yield wire
+    finally:
+        wire.leave()
+
+
+@asynccontextmanager
 async def serve(
     upstream: FakeUpstream,
     kept: Kept | None = None,
@@ -124,7 +129,7 @@ async def serve(
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_server_tls() if tls else None).start()
         port = int(runner.addresses[0][1])
-        trust = ssl.create_default_context(cafile=str(CERTIFICATE)) if tls else True
+        trust = ssl.create_default_context(cafile=str(CERTIFICATE)) if tls else False
         address = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         client = httpx.AsyncClient(base_url=address, trust_env=False, verify=trust, timeout=30)
         await stack.enter_async_context(client)

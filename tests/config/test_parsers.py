@@ -1,0 +1,97 @@
+"""What a person may write for a setting."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.config import parsers
+from proxy.oci.errors import InvalidSetting
+
+GOOD: list[tuple[Callable[[object], object], object, object]] = [
+    (parsers.parse_text, "x", "x"),
+    (parsers.parse_flag, True, True),
+    (parsers.parse_flag, "no", False),
+    (parsers.parse_seconds, "500ms", 0.5),
+    (parsers.parse_seconds, "10m", 600.0),
+    (parsers.parse_seconds, "6h", 21600.0),
+    (parsers.parse_seconds, "7d", 604800.0),
+    (parsers.parse_seconds, 3, 3.0),
+    (parsers.parse_seconds, 1.5, 1.5),
+    (parsers.parse_bytes, "512MiB", 512 * 1024**2),
+    (parsers.parse_bytes, "20 GB", 20 * 1000**3),
+    (parsers.parse_bytes, 7, 7),
+    (parsers.parse_texts, ["a", "b"], ("a", "b")),
+    (parsers.parse_texts, "a, b", ("a", "b")),
+    (parsers.parse_listen, "127.0.0.1:5000", ("127.0.0.1", 5000)),
+    (parsers.parse_listen, "[::1]:5000", ("::1", 5000)),
+    (parsers.parse_listen, ":5000", ("0.0.0.0", 5000)),  # noqa: S104 - what the short form means
+    (parsers.parse_url, "http://127.0.0.1:5001/", "http://127.0.0.1:5001"),
+    (parsers.parse_url, "https://registry.example", "https://registry.example"),
+    (parsers.parse_path, "/tmp/x", Path("/tmp/x")),  # noqa: S108 - nothing is written there
+    (parsers.one_of("a", "b"), "b", "b"),
+    (parsers.one_of("true", "auto"), True, "true"),
+]
+BAD: list[tuple[Callable[[object], object], object]] = [
+    (parsers.parse_text, 3),
+    (parsers.parse_flag, "maybe"),
+    (parsers.parse_flag, 1.0),
+    (parsers.parse_seconds, "10 parsecs"),
+    (parsers.parse_seconds, "-1s"),
+    (parsers.parse_seconds, True),
+    (parsers.parse_bytes, "12XB"),
+    (parsers.parse_bytes, "i"),
+    (parsers.parse_bytes, True),
+    (parsers.parse_texts, 3),
+    (parsers.parse_texts, [3]),
+    (parsers.parse_platforms, []),
+    (parsers.parse_platforms, ["arm9"]),
+    (parsers.parse_one_platform, "arm33"),
+    (parsers.parse_listen, "5000"),
+    (parsers.parse_listen, "host:99999"),
+    (parsers.parse_listen, "::1:5000"),
+    (parsers.parse_url, "registry.example"),
+    (parsers.parse_url, "ftp://registry.example"),
+    (parsers.parse_url, "https://registry.example/path"),
+    (parsers.parse_url, "https://user:pass@registry.example"),
+    (parsers.parse_url, "https://registry.example:0"),
+    (parsers.parse_path, ""),
+    (parsers.one_of("serve", "refuse"), "refuze"),
+]
+
+
+@pytest.mark.parametrize(("parse", "value", "meant"), GOOD, ids=lambda value: str(value)[:40])
+def test_a_good_value_is_what_it_means(parse: Callable[[object], object], value: object, meant: object) -> None:
+    assert parse(value) == meant
+
+
+@pytest.mark.parametrize(("parse", "value"), BAD, ids=lambda value: str(value)[:40])
+def test_a_bad_value_says_what_would_do(parse: Callable[[object], object], value: object) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        parse(value)
+    assert "\n" not in str(caught.value)
+
+
+def test_platforms_are_told_once_each_in_any_spelling() -> None:
+    assert [str(one) for one in parsers.parse_platforms(["rpi", "arm6", "x86-64"])] == ["linux/arm/v6", "linux/amd64"]
+
+
+def test_a_word_that_is_nearly_right_is_named() -> None:
+    with pytest.raises(InvalidSetting, match="did you mean refuse"):
+        parsers.one_of("serve", "refuse")("refuze")
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["s", "m", "h", "d"]))
+def test_a_time_in_any_unit_is_its_seconds(count: int, unit: str) -> None:
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    assert parsers.parse_seconds(f"{count}{unit}") == count * seconds
+
+
+@given(st.text(max_size=30) | st.integers() | st.floats() | st.none() | st.lists(st.text(max_size=4), max_size=3))
+def test_whatever_is_written_is_a_value_or_one_clear_error(value: object) -> None:
+    for parse in {parse for parse, *_ in BAD}:
+        with contextlib.suppress(InvalidSetting):
+            parse(value)

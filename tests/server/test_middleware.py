@@ -1,0 +1,148 @@
+import httpx
+import pytest
+from aiohttp import web
+
+from proxy.oci.errors import RangeNotSatisfiable, RegistryError, Unavailable, UpstreamRefused, UpstreamUnreachable
+from proxy.server.app import build_app
+from proxy.server.middleware import error_response
+from tests.fakes.clock import ManualClock
+from tests.fakes.events import RecordingEvents
+from tests.fakes.upstream import FakeUpstream, Kind
+from tests.server.serving import Served, serve
+from tests.server.test_registry import CHILD, JESSIE, PI_2, error_of
+from tests.service.bench import ARM_V7, address, jessie
+
+SECRET = "c2VjcmV0LXRva2VuLXZhbHVl"
+
+
+async def test_one_line_a_request(served: Served) -> None:
+    await served.client.get(JESSIE, headers={"User-Agent": PI_2})
+    (line,) = served.lines
+    assert line == {
+        "method": "GET",
+        "path": JESSIE,
+        "status": 200,
+        "client": "127.0.0.1",
+        "ms": 0.0,
+        "platform": ARM_V7,
+        "evidence": "user-agent",
+        "source": f"arm32v7/debian:jessie@{jessie(ARM_V7).manifest.digest}",
+        "cache": "miss",
+        "digest": line["digest"],
+    }
+
+
+async def test_the_line_of_a_digest_and_of_a_blob(served: Served) -> None:
+    await served.client.head(CHILD)
+    await served.client.get(f"/v2/arm32v7/debian/blobs/{jessie(ARM_V7).config.digest}")
+    await served.client.get("/v2/library/debian/tags/list")
+    told = [(line["method"], line["status"], line.get("cache")) for line in served.lines]
+    assert told == [("HEAD", 404, None), ("GET", 200, "miss"), ("GET", 200, "miss")]
+
+
+async def test_no_line_holds_a_secret(served: Served) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}", "X-Token": SECRET}
+    await served.client.get(JESSIE, headers=headers, params={"token": SECRET})
+    await served.client.get("/v2/x/manifests/!", headers=headers, params={"token": SECRET})
+    assert SECRET not in repr(served.events.told)
+    assert SECRET not in repr(served.bench.events.told)
+
+
+async def test_a_line_cannot_be_forged(served: Served) -> None:
+    """A path may decode to line breaks and terminal codes; in the log it is encoded again."""
+    await served.client.get("/v2/x%0d%0a2026-01-01%20fake%1b[31m/manifests/1")
+    (line,) = served.lines
+    assert line["path"] == "/v2/x%0D%0A2026-01-01%20fake%1B%5B31m/manifests/1"
+
+
+async def test_the_time_that_it_took_is_told(upstream: FakeUpstream) -> None:
+    async with serve(upstream, clock=ManualClock(step=0.25)) as served:
+        await served.client.get("/v2/")
+        assert served.lines[0]["ms"] == 250.0
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        pytest.param(UpstreamUnreachable("busy"), 503, "UNAVAILABLE", id="unreachable"),
+        pytest.param(UpstreamRefused("private"), 404, "NAME_UNKNOWN", id="refused"),
+        pytest.param(Unavailable("disk"), 503, "UNAVAILABLE", id="ours"),
+        pytest.param(RegistryError("odd"), 500, "UNKNOWN", id="any"),
+        pytest.param(
+            RangeNotSatisfiable("no", headers={"Content-Range": "bytes */5"}), 416, "RANGE_INVALID", id="with headers"
+        ),
+    ],
+)
+def test_an_error_is_written_in_the_envelope(error: RegistryError, status: int, code: str) -> None:
+    answer = error_response(error)
+    assert (answer.status, answer.content_type) == (status, "application/json")
+    assert answer.body == error.envelope()
+    assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+    assert error.headers.items() <= dict(answer.headers).items()
+    assert code in str(answer.body)
+
+
+async def test_what_was_not_found_is_no_trouble(served: Served) -> None:
+    await served.client.get("/v2/library/debian/manifests/nothing")
+    assert served.events.warnings == []
+
+
+async def test_what_failed_is_told_with_its_reason(served: Served) -> None:
+    served.upstream.fail(UpstreamUnreachable("it limits our requests (429)"))
+    await served.client.get(JESSIE)
+    (told,) = served.events.named("request.failed")
+    assert (told["code"], told["path"]) == ("UNAVAILABLE", JESSIE)
+    assert "429" in str(told["reason"])
+
+
+async def test_a_fault_of_ours_is_told_to_the_log_not_to_the_client() -> None:
+    class Broken(FakeUpstream):
+        async def list_tags(self, *_: object, **__: object) -> object:  # type: ignore[override]  # broken on purpose
+            raise ZeroDivisionError(SECRET)
+
+    async with serve(Broken()) as served:
+        answer = await served.client.get("/v2/library/debian/tags/list")
+        assert error_of(answer) == (500, "UNKNOWN")
+        assert SECRET not in answer.text
+        (fault,) = served.events.faults
+        assert fault.name == "request.crashed"
+        assert SECRET in str(fault.fields["error"])
+        assert (await served.client.get("/v2/")).status_code == 200
+
+
+async def test_a_client_that_leaves_early_is_no_fault(served: Served) -> None:
+    gate = served.upstream.hold(Kind.GET_BLOB)
+    digest = address(jessie(ARM_V7).layers[0])
+    async with served.connect() as wire:
+        await wire.send("GET", f"/v2/arm32v7/debian/blobs/{digest}")
+        await served.upstream.wait_asked(Kind.GET_BLOB)
+    gate.set()
+    answer = await served.client.get(f"/v2/arm32v7/debian/blobs/{digest}")
+    assert answer.content == jessie(ARM_V7).layers[0].content
+    assert served.upstream.count(Kind.GET_BLOB) == 1
+    assert served.events.faults == []
+    assert served.events.warnings == []
+
+
+async def test_aiohttps_own_errors_are_left_to_it() -> None:
+    """They are answers, such as a redirect; no handler of ours raises one."""
+
+    class Handler:
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            raise web.HTTPFound("/elsewhere")
+
+    events = RecordingEvents()
+    app = build_app(Handler(), events, ManualClock())  # type: ignore[arg-type]  # only `handle` is asked of it
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+    finally:
+        await runner.cleanup()
+    assert answer.status_code == 302
+    assert events.named("request")[0]["status"] == "gone"

@@ -1,0 +1,96 @@
+"""The composition root: what is asked of whom, and that everything which is opened is closed."""
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxy.config.parsers import parse_one_platform
+from proxy.config.schema import CandidateSettings, Settings, TemplateSettings, UpstreamSettings
+from proxy.oci.errors import InvalidSetting
+from proxy.telemetry.logs import SilentEvents
+from proxy.wiring import SystemClock, asks_proposal, build_policy, open_proxy
+
+HUB = UpstreamSettings()
+OWN = UpstreamSettings(url="http://127.0.0.1:5001")
+GHCR = UpstreamSettings(name="ghcr.io")
+
+
+def patterns(settings: Settings, upstream: UpstreamSettings) -> set[str]:
+    return {template.pattern for template in build_policy(settings, upstream).templates}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "has_official", "has_proposal"),
+    [
+        pytest.param(HUB, True, False, id="Docker Hub: Docker's names, no stranger's"),
+        pytest.param(OWN, True, True, id="a registry of one's own: all"),
+        pytest.param(GHCR, False, False, id="another public one: neither"),
+    ],
+)
+def test_no_name_is_asked_that_a_stranger_may_own(
+    upstream: UpstreamSettings, *, has_official: bool, has_proposal: bool
+) -> None:
+    found = patterns(Settings(), upstream)
+    assert ("arm32v7/{name}:{tag}" in found) is has_official
+    assert ("arm6/{name}:{tag}" in found) is has_proposal
+    assert ("rpi/{name}:{tag}" in found) is has_proposal
+
+
+@pytest.mark.parametrize(("proposal", "upstream", "asked"), [("on", HUB, True), ("off", OWN, False)])
+def test_the_operator_decides_about_the_proposal(proposal: str, upstream: UpstreamSettings, *, asked: bool) -> None:
+    assert asks_proposal(CandidateSettings(proposal=proposal), upstream) is asked
+
+
+def test_an_operator_s_pattern_comes_first_and_only_for_its_registry() -> None:
+    mine = TemplateSettings(pattern="resin/rpi-{name}", platform=parse_one_platform("rpi"), registry="docker.io")
+    settings = Settings(candidates=CandidateSettings(template=(mine,)))
+    assert build_policy(settings, HUB).templates[0].pattern == "resin/rpi-{name}:{tag}"
+    assert patterns(settings, GHCR) == set()
+
+
+def test_official_names_can_be_switched_off() -> None:
+    assert patterns(Settings(candidates=CandidateSettings(official=False)), HUB) == set()
+
+
+async def test_opening_needs_no_network_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    settings = Settings(upstream=(replace(HUB, url="http://127.0.0.1:9"), GHCR))
+    async with open_proxy(settings, tmp_path / "cache", SilentEvents()) as running:
+        assert set(running.fronts) == {"docker.io", "ghcr.io"}
+        assert running.owns_cache
+    assert asyncio.all_tasks() == tasks
+    assert set(threading.enumerate()) == threads
+
+
+async def test_a_second_one_beside_it_does_not_own_the_cache(tmp_path: Path) -> None:
+    async with (
+        open_proxy(Settings(), tmp_path, SilentEvents()),
+        open_proxy(Settings(), tmp_path, SilentEvents()) as second,
+    ):
+        assert not second.owns_cache
+
+
+@pytest.mark.parametrize("key", ["password_file", "ca_file"])
+async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, key: str) -> None:
+    missing = tmp_path / "missing"
+    upstream = UpstreamSettings(username="me", repositories=("me/*",))
+    upstream = replace(upstream, **{key: missing})  # type: ignore[arg-type]  # the key is one of the two above
+    with pytest.raises(InvalidSetting, match=f"{key} {missing}"):
+        async with open_proxy(Settings(upstream=(upstream,)), tmp_path / "cache", SilentEvents()):
+            raise AssertionError
+
+
+async def test_a_password_comes_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    upstream = UpstreamSettings(username="me", repositories=("me/*",), password_file=tmp_path / "password")
+    async with open_proxy(Settings(upstream=(upstream,)), tmp_path / "cache", SilentEvents()) as running:
+        assert set(running.fronts) == {"docker.io"}
+
+
+def test_the_clock_is_the_system_s() -> None:
+    clock = SystemClock()
+    assert clock.monotonic() <= clock.monotonic()
+    assert clock.now() > 0
