@@ -136,7 +136,7 @@ async def test_many_clients_at_once_cost_what_one_costs(hub: HubStandIn, tmp_pat
     async with run_proxy(settings_for(hub), tmp_path) as live:
         pulls = [pull(live.client, "library/debian:jessie", PI_2) for _ in range(8)]
         assert len(set(await asyncio.gather(*pulls))) == 1
-    spent = Counter(record.kind for record in hub.requests() if record.method == "GET" and record.status != 401)
+    spent = Counter(str(record.kind) for record in hub.requests() if record.method == "GET" and record.status != 401)
     assert spent["manifest-get"] == hub.spent_pulls == 2
     assert spent["cdn"] == 3
     assert sum(record.sent_bytes for record in hub.requests("cdn") if record.method == "GET") < 10_000

@@ -105,7 +105,9 @@ class RegistryHandler:
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
         headers = resolution_headers(answer, detection)
         asked.request[REMARKS].update(
-            platform=str(detection.platform), evidence=detection.evidence, source=headers["Polyarch-Source"]
+            platform=headers.get("Polyarch-Platform"),
+            evidence=detection.evidence,
+            source=headers["Polyarch-Source"],
         )
         return _manifest_response(asked, answer, headers)
 
