@@ -16,6 +16,7 @@ from tests.fakes.events import RecordingEvents
 from tests.lab.content import Content, hub_content
 from tests.lab.hub import HubStandIn
 from tests.lab.images import MANIFEST_TYPES, digest_of
+from tests.lab.programs import wait_until
 from tests.lab.registry import DockerRegistry, docker_registry
 
 AGENTS: Mapping[str, str] = {
@@ -59,9 +60,13 @@ class Live:
                 found.add(digest)
         return found
 
-    def left_over(self) -> list[str]:
-        """Answer the files of downloads that were not finished."""
-        return [path.name for path in (self.cache / "ingest").iterdir()]
+    async def settle(self) -> None:
+        """Wait until no download is under way, and see that none left anything behind."""
+
+        async def is_quiet() -> bool:
+            return not any((self.cache / "ingest").iterdir())
+
+        await wait_until(is_quiet, seconds=10, purpose="the end of all downloads")
 
 
 def settings_for(hub: HubStandIn, *, tag_ttl: float = 600.0, timeout: float = 10.0) -> Settings:
@@ -128,6 +133,14 @@ async def pull(client: httpx.AsyncClient, name: str, platform: str) -> Pulled:
         blobs=frozenset(blob["digest"] for blob in blobs),
         state=head.headers["Polyarch-Cache"],
     )
+
+
+def code_of(body: bytes) -> str:
+    """Answer the code of the one error in the registry's envelope."""
+    (error,) = json.loads(body)["errors"]
+    assert error["message"]
+    code: str = error["code"]
+    return code
 
 
 def _pick(document: Mapping[str, object], platform: str) -> str | None:

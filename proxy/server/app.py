@@ -14,5 +14,5 @@ def build_app(registry: RegistryHandler, events: ServerEvents, clock: Clock) -> 
     decodes and compares piece by piece, would only stand in its way.
     """
     app = web.Application(middlewares=[log_requests(events, clock), answer_errors(events)])
-    app.router.add_route("*", "/{path:.*}", registry.handle)
+    app.router.add_route("*", "/{path:(?s:.*)}", registry.handle)  # also a path that decodes to several lines
     return app

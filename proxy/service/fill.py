@@ -7,7 +7,7 @@ that turns out wrong is cut visibly short.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -152,6 +152,10 @@ class Fill:
             return self._tools.store.open_blob(self.digest)
         assert self._ingest is not None
         return nullcontext(self._ingest)
+
+    def comes_from(self, upstream: BlobSource, repositories: Collection[str]) -> bool:
+        """Tell whether it is fetched from these repositories only, so that its success is theirs."""
+        return all(source.upstream is upstream and source.repository in repositories for source in self._sources)
 
     @property
     def has_failed(self) -> bool:

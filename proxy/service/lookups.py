@@ -5,6 +5,7 @@ only when its digest is one that we do not have. Whoever asks for the same tag a
 """
 
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from proxy.arch.questions import (
     TagQuestion,
     Unreachable,
 )
+from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
     InvalidManifest,
@@ -113,6 +115,7 @@ class Lookups:
             return await self._complete(question, known, CacheState.STALE, self._freshness.retry_seconds)
         try:
             record = await self._ask_upstream(question, known)
+            await self._see_document(question, record)
         except UpstreamError as error:
             return await self._fall_back(question, known, error)
         is_same = known is not None and known.descriptor == record.descriptor and record.descriptor is not None
@@ -132,6 +135,17 @@ class Lookups:
             return self._record(question, TagState.ABSENT)
         except UpstreamRefused:
             return self._record(question, TagState.DENIED)
+
+    async def _see_document(self, question: TagQuestion, record: TagRecord) -> None:
+        """See that a document can be had, and used, before the one that was there is forgotten.
+
+        Docker Hub goes on answering HEADs while it refuses every GET with 429: all we learn then is that a tag moved.
+        And what is announced as no manifest, say by a hotel's sign-in page, is looked at before it is believed.
+        """
+        found = record.descriptor
+        if found is not None and (question.with_document or found.media_type not in media_types.MANIFESTS):
+            with suppress(NotFound):
+                await self._load(question.repository, found)
 
     async def _fall_back(self, question: TagQuestion, known: TagRecord | None, error: UpstreamError) -> Known:
         retry = self._freshness.retry_seconds

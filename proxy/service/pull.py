@@ -145,8 +145,9 @@ class Puller:
         """
         repository, tools = repositories[-1], self._tools
         link = await self._settled_link(repository, digest)
-        is_at_hand = tools.store.find_size(digest) is not None or tools.fills.find(digest) is not None
-        if is_at_hand and not (link and link.is_proven):
+        fill = tools.fills.find(digest)
+        is_others = fill is not None and not fill.comes_from(self._upstream, _origins(link, repositories))
+        if (is_others or tools.store.find_size(digest) is not None) and not (link and link.is_proven):
             link, _ = await self._prove(repositories, digest, link)
         size = tools.store.find_size(digest)  # anew: a fill may have ended meanwhile
         if size is not None:

@@ -187,7 +187,7 @@ class Exchange:
     def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
         try:
             url = current.join(location)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to something that is no URL") from error
         is_whole = bool(url.host) and (url.port is None or 0 < url.port < 2**16)
         if url.scheme not in {"https", home.scheme} or not is_whole or url.userinfo:
@@ -197,7 +197,7 @@ class Exchange:
     async def _fetch_token(self, url: str, authorization: str | None) -> bytes:
         try:
             parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} names a token realm that is no URL") from error
         response = await self._send("GET", parsed, {}, authorization, is_home=True)
         try:

@@ -268,7 +268,10 @@ def test_nobody_is_answered_what_the_cpu_cannot_run_while_something_else_runs(
     machine = asker.detection.platform
     if machine is None:
         return
-    ranks = [rank(machine, entry.platform) for entry in resolution.entries if entry.platform is not None]
+    # Who is not given the index can be given no index inside of it either.
+    is_index = choice.descriptor is not None and choice.descriptor.is_index
+    offered = [entry for entry in resolution.entries if is_index or not entry.descriptor.is_index]
+    ranks = [rank(machine, entry.platform) for entry in offered if entry.platform is not None]
     fitting = [value for value in ranks if value is not None]
     if fitting:
         assert choice.entry is not None

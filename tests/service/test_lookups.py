@@ -14,7 +14,7 @@ from proxy.arch.questions import (
 )
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import RegistryError, Unavailable, UpstreamMisbehaved, UpstreamSilent, UpstreamUnreachable
+from proxy.oci.errors import Unavailable, UpstreamUnreachable
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, ImageManifest
 from proxy.oci.platforms import Platform
 from proxy.ports import TagState
@@ -160,83 +160,6 @@ async def test_an_absence_is_an_answer_never_a_reason_to_serve_stale(bench: Benc
     assert record.state is (TagState.DENIED if is_denied else TagState.ABSENT)
 
 
-# Stale
-
-FAILURES = [
-    pytest.param(BUSY, id="429 or 5xx"),
-    pytest.param(UpstreamSilent("no answer within 10 s"), id="no answer"),
-    pytest.param(UpstreamMisbehaved("a hotel's sign-in page"), id="nonsense"),
-]
-
-
-@pytest.mark.parametrize("error", FAILURES)
-async def test_what_is_known_is_served_while_upstream_fails(bench: Bench, error: RegistryError) -> None:
-    first = expect(await bench.lookups.ask(GET), Present, CacheState.MISS)
-    bench.clock.tick(TIMES.tag_seconds)
-    bench.upstream.fail(error)
-    known = await bench.lookups.ask(GET)
-    found = expect(known, Present, CacheState.STALE)
-    assert (found.descriptor, found.is_stale) == (first.descriptor, True)
-    assert known.seconds == TIMES.retry_seconds
-    assert bench.events.named("upstream.failed")[0]["tag"] == f"{DEBIAN}:jessie"
-    bench.upstream.recover()
-    bench.clock.tick(TIMES.retry_seconds)
-    expect(await bench.lookups.ask(GET), Present, CacheState.REVALIDATED)
-
-
-@pytest.mark.parametrize("error", FAILURES)
-async def test_a_failure_is_never_remembered_as_an_absence(bench: Bench, error: RegistryError) -> None:
-    bench.upstream.fail(error)
-    for question in (GET, HEAD, CANDIDATE):
-        found = expect(await bench.lookups.ask(question), Unreachable, CacheState.MISS)
-        assert found.reason == error.message
-        assert found.is_misbehaviour is isinstance(error, UpstreamMisbehaved)
-        assert bench.catalog.find_tag(HUB, question.repository, question.tag) is None
-    bench.upstream.recover()
-    expect(await bench.lookups.ask(GET), Present, CacheState.MISS)
-    expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.MISS)
-
-
-async def test_an_absence_may_be_stale_too(bench: Bench) -> None:
-    bench.upstream.remove(DEBIAN)
-    await bench.lookups.ask(GET)
-    bench.clock.tick(TIMES.absent_seconds)
-    bench.upstream.go_offline()
-    expect(await bench.lookups.ask(GET), Absent, CacheState.STALE)
-
-
-async def test_a_silent_upstream_is_left_alone_for_a_moment(bench: Bench) -> None:
-    """Each question would wait for its time limit: what is known is served at once."""
-    await bench.lookups.ask(HEAD)
-    await bench.lookups.ask(CANDIDATE)
-    bench.clock.tick(TIMES.tag_seconds)
-    bench.upstream.forget()
-    bench.upstream.go_offline()
-    expect(await bench.lookups.ask(HEAD), Present, CacheState.STALE)
-    expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.STALE)
-    assert bench.upstream.count() == 1
-    bench.clock.tick(TIMES.retry_seconds)
-    expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.STALE)
-    assert bench.upstream.count() == 2
-
-
-async def test_a_busy_upstream_is_asked_for_other_tags(bench: Bench) -> None:
-    """A 429 or a 503 comes quickly, and may be meant for one repository only."""
-    await bench.lookups.ask(HEAD)
-    await bench.lookups.ask(CANDIDATE)
-    bench.clock.tick(TIMES.tag_seconds)
-    bench.upstream.fail(BUSY, repository=DEBIAN)
-    expect(await bench.lookups.ask(HEAD), Present, CacheState.STALE)
-    expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.REVALIDATED)
-
-
-async def test_a_silent_upstream_is_asked_for_what_nobody_knows(bench: Bench) -> None:
-    bench.upstream.go_offline()
-    await bench.lookups.ask(GET)
-    bench.upstream.recover()
-    expect(await bench.lookups.ask(GET), Present, CacheState.MISS)
-
-
 # At the same time
 
 
@@ -272,42 +195,6 @@ async def test_many_who_want_a_manifest_share_one_fetch(bench: Bench) -> None:
     gate.set()
     assert {found.digest for found in await asyncio.gather(*asked)} == {digest}
     assert bench.upstream.count() == 1
-
-
-# Documents that are gone
-
-
-async def lose(bench: Bench) -> None:
-    """Let the store lose the document of `debian:jessie`, and a proxy without a memory of it go on."""
-    await bench.store.quarantine(address(jessie(AMD64).manifest))
-
-
-async def test_a_lost_document_is_fetched_again(upstream: FakeUpstream) -> None:
-    async with open_bench(upstream, memory_bytes=0) as bench:
-        await bench.lookups.ask(GET)
-        await lose(bench)
-        expect(await bench.lookups.ask(GET), Present, CacheState.HIT)
-        assert upstream.counts == {"get-manifest": 2}
-
-
-async def test_a_lost_document_that_cannot_be_fetched_is_no_absence(upstream: FakeUpstream) -> None:
-    async with open_bench(upstream, memory_bytes=0) as bench:
-        await bench.lookups.ask(GET)
-        await lose(bench)
-        upstream.go_offline()
-        known = await bench.lookups.ask(GET)
-        expect(known, Unreachable, CacheState.HIT)
-        assert known.seconds == TIMES.retry_seconds
-
-
-async def test_a_lost_document_that_upstream_has_lost_too_is_absent(upstream: FakeUpstream) -> None:
-    async with open_bench(upstream, memory_bytes=0) as bench:
-        await bench.lookups.ask(GET)
-        await lose(bench)
-        upstream.repositories[DEBIAN].manifests.clear()
-        known = await bench.lookups.ask(GET)
-        expect(known, Absent, CacheState.HIT)
-        assert known.seconds == TIMES.absent_seconds
 
 
 # Manifests and configs
