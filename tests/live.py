@@ -86,7 +86,9 @@ async def run_proxy(settings: Settings, cache: Path) -> AsyncIterator[Live]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             port = int(runner.addresses[0][1])
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-                yield Live(port, cache, events, client)
+                live = Live(port, cache, events, client)
+                yield live
+                await live.settle()  # a client has its last byte a moment before the disk has it
         finally:
             await runner.cleanup()
     assert events.faults == []

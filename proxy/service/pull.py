@@ -215,7 +215,7 @@ class Puller:
         if await asyncio.to_thread(_is_sound, tools.store, digest):
             link = replace(link, size=size)
             await tools.catalog.put_links([link])
-        else:
+        elif tools.store.find_size(digest) == size:  # nobody else has mended it meanwhile
             tools.events.warn("blob.quarantined", digest=str(digest), bytes=size, expected=link.size)
             await tools.store.quarantine(digest)
         return link

@@ -20,6 +20,8 @@ class FailingBlobStore(MemoryBlobStore):
         self.can_commit = True
         self.vanishing: set[Digest] = set()
         """Blobs that are gone, once, when they are opened."""
+        self.mended: dict[Digest, bytes] = {}
+        """Blobs that somebody else replaces by this while they are read."""
 
     def put_broken(self, digest: Digest, content: bytes) -> None:
         """Let a stored blob be something else than its digest says."""
@@ -31,6 +33,8 @@ class FailingBlobStore(MemoryBlobStore):
             self.vanishing.remove(digest)
             del self._blobs[digest]
         with super().open_blob(digest) as reader:
+            if digest in self.mended:
+                self._blobs[digest] = self.mended.pop(digest)
             yield reader
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:

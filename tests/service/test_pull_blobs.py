@@ -8,7 +8,7 @@ import pytest
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, UpstreamMisbehaved, UpstreamUnreachable
-from proxy.ports import BlobStore
+from proxy.ports import BlobStore, Link
 from proxy.service.freshness import CacheState
 from proxy.service.pull import BlobAnswer
 from tests.fakes.store import FailingBlobStore
@@ -295,3 +295,18 @@ async def test_what_somebody_else_put_aside_meanwhile_is_fetched_again(upstream:
         store.put_broken(LAYER_DIGEST, LAYER.content[:-10])
         store.vanishing.add(LAYER_DIGEST)
         assert await content_of(bench, await bench.puller.get_blob(HOME, LAYER_DIGEST)) == LAYER.content
+
+
+async def test_what_somebody_else_mended_meanwhile_is_left_alone(upstream: FakeUpstream) -> None:
+    store = FailingBlobStore()
+    async with open_bench(upstream, Kept(store)) as bench:
+        await content_of(bench, await bench.puller.get_blob(HOME, LAYER_DIGEST))
+        await bench.puller.get_manifest(HOME, address(jessie(ARM_V7).manifest))
+        await bench.catalog.put_links(
+            [Link(HUB, HOME[0], LAYER_DIGEST, HOME[0], size=len(LAYER.content), is_proven=True)]
+        )
+        store.put_broken(LAYER_DIGEST, LAYER.content[:-10])
+        store.mended[LAYER_DIGEST] = LAYER.content
+        answer = await bench.puller.get_blob(HOME, LAYER_DIGEST)
+        assert (answer.state, await content_of(bench, answer)) == (CacheState.HIT, LAYER.content)
+        assert bench.upstream.count(Kind.GET_BLOB) == 1
