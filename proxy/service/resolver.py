@@ -56,7 +56,6 @@ class Resolver:
         self._lookups = lookups
         self._tools = tools
         self._resolved: cachetools.LRUCache[tuple[str, str], Resolved] = cachetools.LRUCache(MAX_RESOLUTIONS)
-        self._limit = asyncio.Semaphore(PARALLEL_QUESTIONS)
 
     def find(self, repository: str, tag: str, *, is_head: bool) -> Resolved | None:
         """Answer a resolution that still holds, or None."""
@@ -87,7 +86,9 @@ class Resolver:
             answers = tuple(one.answer for one in found)
 
     async def _ask_all(self, questions: tuple[Question, ...]) -> list[Known]:
-        return await gather_bounded([partial(self._lookups.ask, question) for question in questions], self._limit)
+        # A limit for each tag: who waits for an upstream that hangs makes nobody wait whose answer is at hand.
+        limit = asyncio.Semaphore(PARALLEL_QUESTIONS)
+        return await gather_bounded([partial(self._lookups.ask, question) for question in questions], limit)
 
     async def _keep(self, resolution: Resolution, known: list[Known]) -> Resolved:
         await self._store(resolution)

@@ -110,6 +110,7 @@ class DiskIngest:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._descriptor = -1  # the number may soon be another file's
         if self.file is not None:
             self.file.close()
 

@@ -78,6 +78,18 @@ class BlobStoreContract:
         with store.open_blob(DIGEST) as reader:
             assert reader.file is None or reader.file.read() == CONTENT
 
+    async def test_the_open_file_grows_with_the_blob_and_may_be_moved_in(self, store: BlobStore) -> None:
+        """sendfile(2) moves the file's own position; what is written must not follow it."""
+        ingest = await store.begin_ingest(DIGEST)
+        for part in (CONTENT[:5], CONTENT[5:]):
+            await ingest.write(part)
+            if ingest.file is not None:
+                ingest.file.seek(0)
+                assert ingest.file.read(2) == CONTENT[:2]
+        await ingest.commit()
+        ingest.close()
+        assert read(store, DIGEST) == CONTENT
+
     async def test_a_growing_blob_can_be_read_but_not_found(self, store: BlobStore) -> None:
         ingest = await store.begin_ingest(DIGEST)
         assert (ingest.written, ingest.read_at(0, 10)) == (0, b"")

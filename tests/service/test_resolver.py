@@ -200,6 +200,25 @@ async def test_no_candidate_is_asked_twice_in_the_negative_time(upstream: FakeUp
 # What cannot be asked
 
 
+async def test_an_upstream_that_hangs_holds_up_nothing_that_is_known(upstream: FakeUpstream) -> None:
+    """However many wait for what nobody knows; also by a proxy that has just started."""
+    kept = Kept()
+    async with open_bench(upstream, kept) as bench:
+        digest = made_digest(await look(bench))
+    async with open_bench(upstream, kept) as bench:
+        upstream.hold(Kind.GET_MANIFEST)
+        upstream.forget()
+        waiting = [
+            asyncio.ensure_future(bench.resolver.resolve("library/unknown", str(number), is_head=False))
+            for number in range(50)
+        ]
+        await upstream.wait_asked(Kind.GET_MANIFEST, count=50)
+        assert made_digest(await look(bench)) == digest
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_what_cannot_be_completed_holds_for_a_moment_only(bench: Bench) -> None:
     bench.upstream.fail(UpstreamUnreachable("busy"), repository="arm32v7/debian")
     partial = await look(bench)

@@ -135,6 +135,22 @@ async def test_chunks_around_the_size_of_a_batch_arrive_whole(disk: DiskBlobStor
     assert read(disk, Digest.of(content)) == content
 
 
+async def test_an_ingest_that_is_closed_touches_no_file(disk: DiskBlobStore, root: Path) -> None:
+    """Its file's number may be another file's by now: a client must not be sent that one, nor may it be written."""
+    ingest = await disk.begin_ingest(DIGEST)
+    await ingest.write(b"a layer")
+    ingest.close()
+    with (root / "another").open("w+b") as another:
+        another.write(b"the catalog")
+        another.flush()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            ingest.read_at(0, 5)
+        with pytest.raises(Unavailable, match="Bad file descriptor"):
+            await ingest.write(b"'s bytes")
+        await ingest.abort()
+    assert (root / "another").read_bytes() == b"the catalog"
+
+
 # What a power cut leaves
 
 
