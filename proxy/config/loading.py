@@ -68,7 +68,8 @@ def _section(kind: type[_T], table: object, name: str, place: str) -> _T:
     known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]  # every section is one
     values: dict[str, Any] = {}
     for key, value in table.items():
-        full = f"{name}.{key}" if name else str(key)
+        shown = key if key.isprintable() else repr(key)
+        full = f"{name}.{shown}" if name else shown
         if key not in known:
             raise InvalidSetting(f"{place}: unknown key {full}{nearest(key, known) or _elsewhere(key)}")
         values[key] = _value(known[key], value, full, place)

@@ -121,9 +121,12 @@ def parse_registry(value: object) -> str:
 def parse_path(value: object) -> Path:
     """Take the path of a file or folder; `~` is the home folder."""
     text = parse_text(value)
-    if not text:
-        raise InvalidSetting("must be a path, not an empty text")
-    return Path(text).expanduser()
+    if not text or "\0" in text:
+        raise InvalidSetting(f"must be a path, not {value!r}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InvalidSetting(f"is in the home folder of nobody: {text}") from error
 
 
 def one_of(*words: str) -> Parser:

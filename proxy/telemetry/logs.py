@@ -114,6 +114,8 @@ def _redacted(value: object) -> object:
     if isinstance(value, str):
         # Most texts are one word, and no secret: the pattern is not asked about them.
         return redact(value) if "=" in value or " " in value or not value.isprintable() else value
+    if isinstance(value, bytes):
+        return redact(value.decode(errors="replace"))
     if isinstance(value, Mapping):
         return {str(key): _redacted(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,11 +1,20 @@
 """Reading settings: precedence, and one clear line for whatever is wrong."""
 
+import dataclasses
+import json
+import re
+import string
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.config.loading import default_cache_directory, load_settings, read_environment
+from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
+from proxy.oci.platforms import Platform
 
 
 @pytest.fixture
@@ -66,6 +75,145 @@ def test_what_is_wrong_is_said_in_one_line(file: Path, text: str, said: str) -> 
         load_settings(file, {})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            '[[upstream]]\nurl = "https://me:secret@x"', "upstream[0].url must not hold a user", id="password"
+        ),
+        pytest.param('[[upstream]]\nname = "a b"', "upstream[0].name must be the name of a registry", id="name"),
+        pytest.param('[[upstream]]\nname = "docker.io"\n[[upstream]]\nname = "index.docker.io"', "twice", id="aliases"),
+        pytest.param("upstream = [3]", "upstream[0] must be a table", id="a number for a table"),
+        pytest.param("[candidates]\ntemplate = 3", "must be written as [[candidates.template]]", id="no list"),
+        pytest.param('[candidates]\nproposal = "yes"', "candidates.proposal must be one of auto, on, off", id="word"),
+        pytest.param('[log]\nlevel = "warn"', "did you mean warning?", id="nearest word"),
+        pytest.param("[server]\nlisten = 5000", "server.listen must be a text, not 5000", id="kind"),
+        pytest.param("[log]\nlevel = 1979-05-27", "log.level must be a text", id="a date"),
+    ],
+)
+def test_more_that_is_wrong_is_said_in_one_line(file: Path, text: str, said: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InvalidSetting, match=re.escape(said)) as caught:
+        load_settings(file, {})
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_or_no_file_is_named(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidSetting, match=f"{file}: not TOML"):
+        load_settings(file, {})
+    with pytest.raises(InvalidSetting, match=f"{file.parent}: cannot be read: Is a directory"):
+        load_settings(file.parent, {})
+
+
+SCALARS = {
+    "POLYARCH_SERVER_LISTEN": ("127.0.0.1:7", ("127.0.0.1", 7)),
+    "POLYARCH_LOG_LEVEL": ("debug", "debug"),
+    "POLYARCH_LOG_FORMAT": ("json", "json"),
+    "POLYARCH_CACHE_DIRECTORY": ("/srv/cache", Path("/srv/cache")),
+    "POLYARCH_CACHE_TAG_TTL": ("1h", 3600.0),
+    "POLYARCH_CACHE_ABSENT_TTL": ("2m", 120.0),
+    "POLYARCH_CACHE_RETRY_INTERVAL": ("500ms", 0.5),
+    "POLYARCH_CACHE_MEMORY": ("1MiB", 1024**2),
+    "POLYARCH_RESOLUTION_FLEET": ("arm7, x86-64", (Platform("linux", "arm", "v7"), Platform("linux", "amd64"))),
+    "POLYARCH_RESOLUTION_DEFAULT_PLATFORM": ("rpi", Platform("linux", "arm", "v6")),
+    "POLYARCH_RESOLUTION_ON_MISSING": ("refuse", "refuse"),
+    "POLYARCH_CANDIDATES_OFFICIAL": ("no", False),
+    "POLYARCH_CANDIDATES_PROPOSAL": ("off", "off"),
+    "POLYARCH_CANDIDATES_ABSENT_TTL": ("1d", 86400.0),
+}
+
+
+def test_every_scalar_of_a_section_has_a_variable() -> None:
+    names = {
+        f"POLYARCH_{section.name}_{item.name}".upper()
+        for section in dataclasses.fields(Settings)
+        if callable(section.default_factory)
+        for item in dataclasses.fields(section.default_factory())
+        if "parser" in item.metadata
+    }
+    assert names == set(SCALARS)
+
+
+@pytest.mark.parametrize("variable", SCALARS)
+def test_a_variable_sets_its_setting_and_no_other(variable: str) -> None:
+    text, meant = SCALARS[variable]
+    section, _, key = variable.removeprefix("POLYARCH_").lower().partition("_")
+    expected = dataclasses.replace(getattr(Settings(), section), **{key: meant})
+    assert load_settings(None, {variable: text}) == dataclasses.replace(Settings(), **{section: expected})
+
+
+@pytest.mark.parametrize("variable", [name for name, (_, meant) in SCALARS.items() if not isinstance(meant, Path)])
+def test_a_bad_variable_names_the_setting_and_where_it_stands(variable: str) -> None:
+    section, _, key = variable.removeprefix("POLYARCH_").lower().partition("_")
+    with pytest.raises(InvalidSetting, match=rf"^the environment: {section}\.{key} ") as caught:
+        load_settings(None, {variable: "no such thing"})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_flag_says_that_it_was_one() -> None:
+    with pytest.raises(InvalidSetting, match=r"^the command line: server\.listen must be HOST:PORT"):
+        load_settings(None, {}, {"server": {"listen": "nowhere"}})
+
+
+@pytest.mark.parametrize(
+    "variable", ["POLYARCH_UPSTREAM_URL", "POLYARCH_", "POLYARCH_CACHE", "POLYARCH_CANDIDATES_TEMPLATE"]
+)
+def test_what_has_no_variable_is_refused(variable: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"the environment: unknown variable {variable}"):
+        load_settings(None, {variable: "x"})
+
+
+def test_other_people_s_variables_are_none_of_ours() -> None:
+    assert load_settings(None, {"POLYARCHY": "x", "polyarch_cache_memory": "x", "HTTP_PROXY": "x"}) == Settings()
+
+
+def test_a_named_file_wins_over_the_environment_s(file: Path, tmp_path: Path) -> None:
+    file.write_text('[log]\nlevel = "error"\n')
+    assert load_settings(file, {"POLYARCH_CONFIG": str(tmp_path / "missing.toml")}).log.level == "error"
+    with pytest.raises(InvalidSetting, match=r"missing\.toml: cannot be read"):
+        load_settings(None, {"POLYARCH_CONFIG": str(tmp_path / "missing.toml")})
+    assert load_settings(None, {"POLYARCH_CONFIG": ""}) == Settings()
+
+
+_words = st.sampled_from(
+    ("cache", "server", "log", "upstream", "candidates", "resolution", "template", "tag_ttl", "url")
+)
+_values = st.recursive(
+    st.integers() | st.booleans() | st.text(string.printable, max_size=8) | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(_words | st.text("abc_", max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(_words | st.text("abc_\n", min_size=1, max_size=4), _values, max_size=4))
+def test_any_table_is_settings_or_one_clear_line(table: dict[str, object]) -> None:
+    """JSON's tables, inline, are TOML's but for the colon."""
+    text = "\n".join(f"{json.dumps(key)} = {_toml(value)}" for key, value in table.items())
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        try:
+            load_settings(Path(file.name), {})
+        except InvalidSetting as error:
+            line = str(error)
+        else:
+            return
+    assert file.name in line or "upstream" in line or "candidate" in line
+    assert "\n" not in line
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(inner) for inner in value) + "]"
+    return json.dumps(value)
 
 
 def test_the_line_names_the_file(file: Path) -> None:

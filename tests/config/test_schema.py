@@ -2,12 +2,15 @@
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from proxy.config.loading import load_settings
 from proxy.config.schema import (
+    PUBLIC_HOSTS,
+    TOKEN_HOSTS,
     CandidateSettings,
     Settings,
     TemplateSettings,
@@ -71,6 +74,45 @@ def test_every_setting_has_a_sentence() -> None:
 )
 def test_strangers_own_names_on_the_large_registries(url: str | None, *, is_public: bool) -> None:
     assert UpstreamSettings(url=url).is_public is is_public
+
+
+@pytest.mark.parametrize("host", PUBLIC_HOSTS)
+def test_every_large_registry_is_public_and_so_is_whatever_is_below_it(host: str) -> None:
+    assert UpstreamSettings(name=host).is_public
+    assert UpstreamSettings(name="mirror", url=f"https://mirror.{host}:8443").is_public
+    assert not UpstreamSettings(name=f"{host}.example").is_public
+    assert not UpstreamSettings(name=f"x{host}").is_public
+
+
+@pytest.mark.parametrize("host", TOKEN_HOSTS)
+def test_only_a_registry_that_is_known_has_a_token_service_elsewhere(host: str) -> None:
+    assert UpstreamSettings(name="x", url=f"https://{host}").all_token_hosts == set(TOKEN_HOSTS[host])
+    assert UpstreamSettings(name="x", url=f"https://{host}:8443").all_token_hosts == frozenset()
+
+
+def _section_of(settings: object, name: str) -> object:
+    for part in name.split("."):
+        settings = getattr(settings, part)
+    return settings
+
+
+@pytest.mark.parametrize("section", ["server", "log", "cache", "resolution", "candidates"])
+def test_what_the_example_shows_is_the_default_to_the_letter(section: str) -> None:
+    """But for what has none: a cache folder that depends on who runs it, a platform that nobody is taken for."""
+    shown = tomllib.loads(re.sub(r"^#([a-z])", r"\1", EXAMPLE.read_text("utf-8").split("#[[")[0], flags=re.MULTILINE))
+    defaults = _section_of(Settings(), section)
+    assert dataclasses.is_dataclass(defaults)
+    for item in dataclasses.fields(defaults):
+        if "parser" in item.metadata and getattr(defaults, item.name) is not None:
+            assert item.metadata["parser"](shown[section][item.name]) == getattr(defaults, item.name), item.name
+
+
+def test_the_example_s_times_of_an_upstream_are_the_defaults() -> None:
+    text = EXAMPLE.read_text("utf-8")
+    for item in dataclasses.fields(UpstreamSettings):
+        if item.name.endswith("timeout"):
+            (written,) = re.findall(rf'^#{item.name} = "(.+)"$', text, re.MULTILINE)
+            assert item.metadata["parser"](written) == item.default
 
 
 def test_an_operator_knows_better() -> None:

@@ -2,10 +2,11 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.telemetry.logs import LEVELS, LogEvents, LogFormat, SilentEvents, build_logger, redact
@@ -93,8 +94,76 @@ def test_credentials_and_queries_are_cut(text: str, kept: str) -> None:
     assert redact(text) == kept
 
 
-@given(st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/", min_size=12))
-def test_a_token_never_reaches_a_line(token: str) -> None:
+TOKEN_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
+tokens = st.text(TOKEN_LETTERS, min_size=12).map(lambda text: f"{text}==")
+"""RFC 6750 §2.1: b64token. No real one is shorter."""
+
+
+def _fail_with(authorization: str, url: str) -> None:
+    raise ConnectionError(f"{authorization} was refused by {url}")
+
+
+def _error(text: str) -> Exception:
+    return ValueError(text)
+
+
+@pytest.mark.parametrize("log_format", [LogFormat.JSON, LogFormat.PRETTY])
+@pytest.mark.parametrize(
+    "wrap",
+    [str, str.encode, _error, lambda text: [text], lambda text: (1, {"deep": text}), lambda text: {"deep": {text}}],
+    ids=["text", "bytes", "error", "list", "tuple", "mapping"],
+)
+@pytest.mark.parametrize(
+    "form", ["refused: Bearer {}", "BASIC\t{}", "https://cdn.example/data?verify={}", "x?a=1&sig={}&b=2"]
+)
+@given(token=tokens)
+@settings(max_examples=10)
+def test_a_secret_never_reaches_a_line(
+    token: str, form: str, wrap: Callable[[str], object], log_format: LogFormat
+) -> None:
     stream = io.StringIO()
-    LogEvents(build_logger("info", LogFormat.JSON, stream)).warn("x", reason=f"refused: Bearer {token}")
+    events = LogEvents(build_logger("info", log_format, stream))
+    secret = wrap(form.format(token))
+    events.note("told", field=secret)
+    events.warn(form.format(token), other=3)
     assert token not in stream.getvalue()
+    assert "told" in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", [LogFormat.JSON, LogFormat.PRETTY])
+@pytest.mark.parametrize("is_terminal", [False, True], ids=["file", "terminal"])
+@given(token=tokens)
+@settings(max_examples=5)
+def test_no_secret_is_in_a_traceback(token: str, log_format: LogFormat, *, is_terminal: bool) -> None:
+    """Neither in what was raised, nor in the variables of whoever raised it."""
+    stream = Terminal() if is_terminal else io.StringIO()
+    events = LogEvents(build_logger("info", log_format, stream))
+    try:
+        _fail_with(f"Bearer {token}", f"https://cdn.example/?verify={token}")
+    except ConnectionError:
+        events.fail("request.crashed")
+    assert token not in stream.getvalue()
+    assert "ConnectionError" in stream.getvalue()
+
+
+@given(text=st.text(), query=st.text())
+def test_every_line_stays_one_line_of_json(text: str, query: str) -> None:
+    stream = io.StringIO()
+    fields = {"text": text, "url": f"https://cdn.example/?{query}", "header": f'Bearer {text}"{query}'}
+    LogEvents(build_logger("info", LogFormat.JSON, stream)).note("told", **fields)
+    (line,) = stream.getvalue().rstrip("\n").split("\n")
+    assert set(json.loads(line)) == {*fields, "event", "level", "timestamp"}
+
+
+def test_what_is_no_secret_is_left_as_it_is() -> None:
+    stream = io.StringIO()
+    fields = {"path": "/v2/library/debian/manifests/jessie", "ms": 1.5, "hit": True, "none": None, "reason": "a = b"}
+    LogEvents(build_logger("info", LogFormat.JSON, stream)).note("request", **fields)
+    told = logged(stream)[0]
+    assert {name: told[name] for name in fields} == fields
+
+
+def test_the_caller_s_fields_are_not_changed() -> None:
+    upstreams = {"docker.io": "https://user?x=secret"}
+    LogEvents(build_logger("info", LogFormat.JSON, io.StringIO())).note("serving", upstreams=upstreams)
+    assert upstreams == {"docker.io": "https://user?x=secret"}

@@ -196,6 +196,26 @@ async def test_who_leaves_while_a_token_is_fetched_takes_it_from_nobody(
     assert authorizer._fetching == {}
 
 
+async def test_who_stops_waiting_for_a_token_leaves_the_others_waiting_for_the_same(
+    authorizer: Authorizer, desk: TokenDesk
+) -> None:
+    desk.open.clear()
+    first, second = (asyncio.ensure_future(authorizer.answer(BEARER, REPOSITORY, None)) for _ in range(2))
+    await desk.wait_asked(1)
+    second.cancel()
+    await asyncio.wait([second])
+    third = asyncio.ensure_future(authorizer.answer(BEARER, REPOSITORY, None))
+    desk.open.set()
+    assert (await first, await third) == ("Bearer token-1", "Bearer token-1")
+
+
+async def test_an_upstream_that_changes_its_mind_about_the_scheme_is_followed(make: Make, desk: TokenDesk) -> None:
+    authorizer = make(ME)
+    shown = await authorizer.answer(BASIC, REPOSITORY, None)
+    assert await authorizer.answer(BEARER, REPOSITORY, shown) == "Bearer token-1"
+    assert await authorizer.header_for(REPOSITORY) == "Bearer token-1"
+
+
 async def test_a_foreign_realm_is_not_asked(make: Make, desk: TokenDesk) -> None:
     foreign = parse_challenges(['Bearer realm="https://evil.example/token",service="registry"'])
     authorizer = make(ME)

@@ -21,8 +21,17 @@ from proxy.upstream.authorization import Credentials
 from proxy.upstream.exchange import MAX_HOPS, MAX_TOKEN_BYTES, Exchange, read_limited
 from proxy.upstream.retries import RetryPolicy
 from tests.fakes.clock import ManualClock
-from tests.strategies import any_text
-from tests.upstream.wires import UPSTREAM, Answer, Line, TableResolver, open_exchange, open_line, raw_server, sending
+from tests.upstream.wires import (
+    UPSTREAM,
+    Answer,
+    Line,
+    TableResolver,
+    header_texts,
+    open_exchange,
+    open_line,
+    raw_server,
+    sending,
+)
 
 PATH, REPOSITORY = "/v2/library/debian/manifests/jessie", "library/debian"
 REALM = f"{UPSTREAM}/token"
@@ -432,7 +441,7 @@ async def _redirecting_line(location: str) -> AsyncIterator[Line]:
 
 
 @given(
-    location=any_text.filter(lambda text: not any("\ud800" <= letter <= "\udfff" for letter in text))
+    location=header_texts
     | st.builds("https://{}".format, st.text(max_size=30))
     | st.builds("https://cdn.example{}".format, st.text(max_size=10))
 )

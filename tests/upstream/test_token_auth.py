@@ -16,7 +16,8 @@ from proxy.upstream.token_auth import (
     check_realm,
     parse_token,
 )
-from tests.strategies import any_text, json_values, repositories
+from tests.strategies import json_values, repositories
+from tests.upstream.wires import header_texts
 
 HUB, HUB_HOSTS = "https://registry-1.docker.io", frozenset({"auth.docker.io"})
 
@@ -93,10 +94,10 @@ def test_a_named_host_may_name_its_port() -> None:
 
 
 @given(
-    realm=any_text
-    | st.builds("https://{}".format, any_text)
-    | st.builds("https://registry-1.docker.io{}".format, any_text)
-    | st.builds("https://{}registry-1.docker.io/token".format, any_text)
+    realm=header_texts
+    | st.builds("https://{}".format, header_texts)
+    | st.builds("https://registry-1.docker.io{}".format, header_texts)
+    | st.builds("https://{}registry-1.docker.io/token".format, header_texts)
 )
 def test_whatever_realm_passes_is_asked_on_the_upstream_s_own_host(realm: str) -> None:
     """Two parsers of URLs must not be played off against each other: the check's and httpx's."""
@@ -108,7 +109,7 @@ def test_whatever_realm_passes_is_asked_on_the_upstream_s_own_host(realm: str) -
     assert (asked.scheme, asked.host, asked.port, asked.userinfo) == ("https", "registry-1.docker.io", None, b"")
 
 
-@given(repository=repositories, service=any_text.filter(lambda text: text.isprintable() and text.isascii()))
+@given(repository=repositories, service=header_texts.filter(lambda text: text.isprintable() and text.isascii()))
 def test_a_token_is_asked_for_one_repository_and_for_pulling_only(repository: str, service: str) -> None:
     url = urlsplit(TokenRealm("https://auth.example/token?account=x&empty=", service).url_for(repository))
     query = parse_qs(url.query, keep_blank_values=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import strategies as st
 
 from proxy.ports import Clock
 from proxy.upstream.addresses import GuardedResolver
@@ -23,6 +24,9 @@ PUBLIC = "93.184.216.34"
 UPSTREAM = "https://registry.example"
 AT_ONCE = RetryPolicy(base_seconds=0)
 """The usual policy, without its waits."""
+
+header_texts = st.text(st.characters(exclude_categories=["Cs"]))
+"""What httpx makes of a header's bytes: any text, but never half a surrogate."""
 
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
 _Handler = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
