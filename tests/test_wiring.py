@@ -1,6 +1,7 @@
 """The composition root: what is asked of whom, and that everything which is opened is closed."""
 
 import asyncio
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxy.config.parsers import parse_one_platform
-from proxy.config.schema import CandidateSettings, Settings, TemplateSettings, UpstreamSettings
-from proxy.oci.errors import InvalidSetting
+from proxy.config.schema import CandidateSettings, ResolutionSettings, Settings, TemplateSettings, UpstreamSettings
+from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.telemetry.logs import SilentEvents
 from proxy.wiring import SystemClock, asks_proposal, build_policy, open_proxy
 
@@ -63,6 +64,76 @@ async def test_opening_needs_no_network_and_leaves_nothing_behind(tmp_path: Path
         assert running.owns_cache
     assert asyncio.all_tasks() == tasks
     assert set(threading.enumerate()) == threads
+
+
+async def test_a_failure_inside_leaves_nothing_behind_either(tmp_path: Path) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError):
+        async with open_proxy(Settings(), tmp_path / "cache", SilentEvents()):
+            raise ZeroDivisionError
+    assert asyncio.all_tasks() == tasks
+    assert set(threading.enumerate()) == threads
+    async with open_proxy(Settings(), tmp_path / "cache", SilentEvents()) as again:
+        assert again.owns_cache
+
+
+async def test_what_cannot_be_opened_leaves_nothing_behind(tmp_path: Path) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    (tmp_path / "catalog.sqlite").mkdir()
+    with pytest.raises(Unavailable, match=r"the catalog .* cannot be opened"):
+        async with open_proxy(Settings(), tmp_path, SilentEvents()):
+            raise AssertionError
+    assert asyncio.all_tasks() == tasks
+    assert set(threading.enumerate()) == threads
+
+
+async def test_the_cache_folder_is_an_image_layout_from_the_first_moment(tmp_path: Path) -> None:
+    async with open_proxy(Settings(), tmp_path / "cache", SilentEvents()):
+        pass
+    assert json.loads((tmp_path / "cache" / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    assert json.loads((tmp_path / "cache" / "index.json").read_text())["manifests"] == []
+
+
+def test_a_damaged_catalog_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(b"damaged " * 1000)
+
+    async def start() -> None:
+        async with open_proxy(Settings(), tmp_path, SilentEvents()) as running:
+            assert running.catalog.list_tags() == []
+
+    asyncio.run(start())
+    assert (tmp_path / "catalog.sqlite.unreadable").read_bytes().startswith(b"damaged ")
+
+
+async def test_a_ca_file_without_certificates_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    settings = Settings(upstream=(UpstreamSettings(ca_file=file),))
+    with pytest.raises(InvalidSetting, match=f"ca_file {file}: "):
+        async with open_proxy(settings, tmp_path / "cache", SilentEvents()):
+            raise AssertionError
+
+
+async def test_short_names_are_docker_hub_s_and_words_are_for_registries_of_one_s_own(tmp_path: Path) -> None:
+    own = UpstreamSettings(name="registry.lan", url="http://127.0.0.1:9")
+    async with open_proxy(Settings(upstream=(HUB, own, GHCR)), tmp_path / "cache", SilentEvents()) as running:
+        found = {name: (front.has_library, front.has_words) for name, front in running.fronts.items()}
+    assert found == {"docker.io": (True, False), "registry.lan": (False, True), "ghcr.io": (False, False)}
+
+
+@pytest.mark.parametrize(("on_missing", "refuses"), [("serve", False), ("refuse", True)])
+def test_the_policy_is_the_operator_s(on_missing: str, *, refuses: bool) -> None:
+    fleet = (parse_one_platform("rpi"),)
+    policy = build_policy(Settings(resolution=ResolutionSettings(fleet=fleet, on_missing=on_missing)), HUB)
+    assert (policy.fleet, policy.refuse_missing) == (fleet, refuses)
+
+
+def test_a_mirror_that_is_called_public_is_treated_as_one() -> None:
+    mirror = UpstreamSettings(name="registry.lan", url="http://127.0.0.1:9", public="true")
+    assert patterns(Settings(), mirror) == set()
+    hub_at_home = UpstreamSettings(url="http://127.0.0.1:9", public="true")
+    assert "arm32v7/{name}:{tag}" in patterns(Settings(), hub_at_home)
+    assert "arm6/{name}:{tag}" not in patterns(Settings(), hub_at_home)
 
 
 async def test_a_second_one_beside_it_does_not_own_the_cache(tmp_path: Path) -> None:

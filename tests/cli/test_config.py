@@ -32,3 +32,37 @@ def test_a_bad_file_is_one_line_and_exit_code_2(invoke: Invoke, tmp_path: Path) 
 
 def test_without_a_file_it_tells_the_defaults(invoke: Invoke) -> None:
     assert "pulls docker.io from" in invoke("config", "check").output
+
+
+def test_the_file_may_come_from_the_environment(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[server]\nlisten = "127.0.0.1:7"\n')
+    environment = {"POLYARCH_CONFIG": str(file), "POLYARCH_CACHE_DIRECTORY": "/srv/cache"}
+    result = invoke("config", "check", environment=environment)
+    assert result.output.startswith("listens at 127.0.0.1:7, keeps its cache in /srv/cache\n")
+
+
+def test_a_bad_variable_is_one_line_and_exit_code_2(invoke: Invoke) -> None:
+    result = invoke("config", "check", environment={"POLYARCH_CACHE_TAG_TLL": "1s"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "polyarch: the environment: unknown variable POLYARCH_CACHE_TAG_TLL; did you mean POLYARCH_CACHE_TAG_TTL?\n"
+    )
+
+
+def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("config", "check", str(tmp_path / "missing.toml"))
+    assert result.exit_code == 2
+    assert result.stderr == f"polyarch: {tmp_path}/missing.toml: cannot be read: No such file or directory\n"
+
+
+def test_no_password_is_shown(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[[upstream]]\nusername = "me"\npassword = "secret"\nrepositories = ["me/*"]\n')
+    result = invoke("config", "check", str(file))
+    assert result.exit_code == 0
+    assert "secret" not in result.output
+
+
+def test_the_example_is_good(invoke: Invoke) -> None:
+    assert invoke("config", "check", str(Path(__file__).parents[2] / "config.example.toml")).exit_code == 0

@@ -3,6 +3,12 @@
 import subprocess
 import sys
 
+import click
+import pytest
+from click.testing import CliRunner
+
+from proxy.cli.root import cli
+from proxy.oci import errors
 from proxy.version import VERSION
 from tests.cli.conftest import Invoke
 
@@ -20,6 +26,65 @@ def test_the_version_is_the_distribution_s(invoke: Invoke) -> None:
 
 def test_an_unknown_command_is_bad_input(invoke: Invoke) -> None:
     assert invoke("serf").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["serve"], ["resolve"], ["config"], ["config", "check"]], ids=" ".join)
+def test_every_command_helps(invoke: Invoke, command: list[str]) -> None:
+    for flag in ("--help", "-h"):
+        result = invoke(*command, flag)
+        assert result.exit_code == 0
+        assert result.output.startswith(f"Usage: polyarch {' '.join(command)} ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--no-such-option"],
+        ["resolve"],
+        ["resolve", "a", "b"],
+        ["serve", "extra"],
+        ["config", "chekc"],
+        ["-x"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_cannot_be_read_is_bad_input(invoke: Invoke, arguments: list[str]) -> None:
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: " in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InvalidSetting("why"), 2),
+        (errors.InvalidReference("why"), 2),
+        (errors.InvalidPlatform("why"), 2),
+        (errors.NameUnknown("why"), 1),
+        (errors.ManifestUnknown("why"), 1),
+        (errors.UpstreamUnreachable("why"), 1),
+        (errors.UpstreamRefused("why"), 1),
+        (errors.UpstreamMisbehaved("why"), 1),
+        (errors.Unavailable("why"), 1),
+        (errors.InvalidManifest("why"), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_is_one_line_and_its_exit_code(error: errors.PolyarchError, code: int) -> None:
+    def fail() -> None:
+        raise error
+
+    group = type(cli)(commands=[click.Command("fail", callback=fail)])
+    result = CliRunner().invoke(group, ["fail"])
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", "polyarch: why\n")
+
+
+def test_a_fault_of_our_own_is_not_dressed_up() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    result = CliRunner().invoke(type(cli)(commands=[click.Command("fail", callback=fail)]), ["fail"])
+    assert isinstance(result.exception, ZeroDivisionError)
 
 
 def test_python_m_proxy_is_the_same_command() -> None:

@@ -1,15 +1,25 @@
 """`polyarch serve`, as a process."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
 import pytest
 
+from proxy.cli.options import read_settings
+from proxy.cli.serve import run
+from proxy.config.schema import Settings
+from proxy.oci.errors import Unavailable
+from proxy.version import VERSION
+from proxy.wiring import open_proxy
+from tests.cli.conftest import Invoke
+from tests.fakes.events import RecordingEvents
 from tests.lab.programs import Program, pick_free_port
 from tests.lab.proxies import ENVIRONMENT
 
@@ -82,3 +92,64 @@ async def test_a_cache_folder_serves_one_process_at_a_time(tmp_path: Path, port:
         await program.stop()
     assert second.returncode == 1
     assert "is in use by another polyarch" in second.stderr
+
+
+# The same, called in this process
+
+
+class Stopping(RecordingEvents):
+    """Events that end the process's service as soon as it has begun, as a service manager would."""
+
+    def note(self, event: str, /, **fields: object) -> None:
+        super().note(event, **fields)
+        if event == "serving":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _settings(tmp_path: Path, listen: str = "127.0.0.1:0") -> Settings:
+    return read_settings(None, cache=tmp_path / "cache", upstream="http://127.0.0.1:9", listen=listen)
+
+
+async def test_it_tells_where_it_serves_what(tmp_path: Path) -> None:
+    events = Stopping()
+    await run(_settings(tmp_path), tmp_path / "cache", events)
+    (serving,) = events.named("serving")
+    assert str(serving["listen"]).startswith("127.0.0.1:")
+    assert (serving["version"], serving["cache"]) == (VERSION, str(tmp_path / "cache"))
+    assert serving["upstreams"] == {"docker.io": "http://127.0.0.1:9"}
+    assert [told.name for told in events.told] == ["serving", "stopping"]
+
+
+async def test_it_closes_everything_when_it_cannot_listen(tmp_path: Path) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Unavailable, match=f"cannot listen at {listen}: .*in use"):
+            await run(_settings(tmp_path, listen), tmp_path / "cache", Stopping())
+    with pytest.raises(Unavailable, match=r"cannot listen at no\.such\.host\.invalid:5000: "):
+        await run(_settings(tmp_path, "no.such.host.invalid:5000"), tmp_path / "cache", Stopping())
+    assert asyncio.all_tasks() == tasks
+    assert set(threading.enumerate()) - threads == {
+        thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")
+    }
+
+
+async def test_it_does_not_share_its_cache(tmp_path: Path) -> None:
+    async with open_proxy(_settings(tmp_path), tmp_path / "cache", RecordingEvents()):
+        with pytest.raises(Unavailable, match=f"{tmp_path}/cache is in use by another polyarch"):
+            await run(_settings(tmp_path), tmp_path / "cache", Stopping())
+
+
+def test_a_configuration_that_is_wrong_stops_it_before_it_begins(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[cache]\ntag_tll = 1\n")
+    result = invoke("serve", "--config", str(tmp_path / "config.toml"), "--cache", str(tmp_path / "cache"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"polyarch: {tmp_path}/config.toml: unknown key cache.tag_tll; did you mean tag_ttl?\n"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_flags_reach_the_service(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("serve", "--cache", str(tmp_path / "file"), "--listen", "127.0.0.1:0")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"polyarch: the cache folder {tmp_path}/file cannot be used")
