@@ -4,13 +4,13 @@ Every port has one contract suite under `tests/contracts/`, run over each implem
 Anything that can fail says so by the errors of `oci/errors.py`; no other exception crosses a port.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO, Protocol
 
-from proxy.oci.digests import Digest
+from proxy.oci.digests import Digest, Hasher
 from proxy.oci.manifests import Descriptor
 
 
@@ -179,6 +179,81 @@ class Catalog(Protocol):
     def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, of one upstream and repository or of all, in order of their names."""
 
+    async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
+        """Remember what a manifest needs to be whole, beside what is known of that already."""
+
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
+        """Remember the synthesised index that a tag is answered with."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pin:
+    """A tag, or a digest as text, whose content stays, whatever else has to leave."""
+
+    upstream: str
+    repository: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is known of the content, all of it at one moment."""
+
+    tags: tuple[TagRecord, ...] = ()
+    """Those that are PRESENT, in order of their names."""
+    answers: Mapping[tuple[str, str, str], Digest] = field(default_factory=dict)
+    """The synthesised indexes, by upstream, repository and tag."""
+    contents: Mapping[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    """What each manifest needs to be whole."""
+    uses: Mapping[Digest, float] = field(default_factory=dict)
+    """The last use of some content: wall clock, in seconds since 1970."""
+    pins: frozenset[Pin] = frozenset()
+
+
+class Ledger(Protocol):
+    """The catalog as housekeeping needs it. Everything here may take its time, and is durable once awaited."""
+
+    async def take_inventory(self) -> Inventory:
+        """Answer everything that is known of the content."""
+
+    async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
+        """Remember last uses; an earlier one never replaces a later one."""
+
+    async def put_pin(self, pin: Pin, /) -> None:
+        """Remember a pin."""
+
+    async def remove_pin(self, pin: Pin, /) -> bool:
+        """Forget a pin; answers whether there was one."""
+
+    async def forget_content(self, digests: Collection[Digest], /) -> None:
+        """Forget content that has left the store: uses, what it consisted of, the tags and answers that led to it.
+
+        Links stay that tell another origin than the repository's own name: nobody could tell that anew for a digest.
+        """
+
+    async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:
+        """Forget a tag and its answer."""
+
+    def read_revision(self) -> int:
+        """Answer how often content was taken away behind the back of whoever else has the catalog open."""
+
+    async def raise_revision(self) -> None:
+        """Tell whoever else has the catalog open that content was taken away, or came in."""
+
+    def watch_tags(self, callback: Callable[[], None], /) -> None:
+        """Be called back whenever the tags that are PRESENT may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob as housekeeping sees it."""
+
+    digest: Digest
+    size: int
+    """In bytes."""
+    stored_at: float
+    """Wall clock, in seconds since 1970."""
+
 
 class Readable(Protocol):
     """Bytes that can be read from any offset."""
@@ -216,7 +291,16 @@ class Ingest(Readable, Protocol):
         """Make the blob visible, durably. Raises UpstreamMisbehaved as `verify`, and Unavailable if the disk fails."""
 
     async def abort(self) -> None:
-        """Throw away what was written. Does nothing after `commit`."""
+        """Throw away what was written. Does nothing after `commit`, `abort` or `suspend`."""
+
+    async def suspend(self) -> None:
+        """Keep what was written, for the next ingest of the same blob to go on with, after a restart too.
+
+        Does nothing after `commit`, `abort` or `suspend`.
+        """
+
+    def copy_hasher(self) -> Hasher:
+        """Answer the hash of what is written so far, for who goes on without the store."""
 
     def close(self) -> None:
         """Let go of the file, once the last reader has left."""
@@ -232,7 +316,29 @@ class BlobStore(Protocol):
         """Open a stored blob. Raises BlobUnknown if it is not stored."""
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
-        """Begin to take in a blob. Raises Unavailable if the store cannot be written."""
+        """Begin to take in a blob, or go on where a suspended ingest of it ended: `written` tells where.
+
+        Raises:
+            Unavailable: The store cannot be written.
+        """
 
     async def quarantine(self, digest: Digest, /) -> None:
         """Take a blob that is not what its digest says out of the store, and keep it aside."""
+
+    async def remove(self, digest: Digest, /) -> None:
+        """Take a blob out of the store; who reads it goes on reading. Does nothing where it is not stored."""
+
+    async def list_blobs(self) -> list[StoredBlob]:
+        """Answer all stored blobs, in no particular order."""
+
+    async def list_suspended(self) -> list[StoredBlob]:
+        """Answer the suspended ingests: how much of each is there, and since when."""
+
+    async def drop_suspended(self, digest: Digest, /) -> None:
+        """Throw a suspended ingest away. Does nothing where there is none."""
+
+    def is_read(self, digest: Digest, /) -> bool:
+        """Tell whether a stored blob is open for reading here."""
+
+    def free_bytes(self) -> int:
+        """Answer how many bytes could still be written."""

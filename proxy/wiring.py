@@ -101,16 +101,16 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         store = DiskBlobStore(cache, writers)
         stack.callback(store.close)
         owns_cache = store.prepare()
-        catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe))
+        catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe, events))
         owner = await stack.enter_async_context(TaskOwner(events))
-        index = await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
-        shared = _share(settings, store, index, events, clock, owner)
+        await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
+        shared = _share(settings, store, catalog, events, clock, owner)
         fronts = {
             normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
             for upstream in settings.upstreams
         }
         handler = RegistryHandler(fronts, store, default_platform=settings.resolution.default_platform)
-        yield Running(build_app(handler, events, clock), fronts, store, index, owns_cache)
+        yield Running(build_app(handler, events, clock), fronts, store, catalog, owns_cache)
 
 
 def _share(

@@ -26,6 +26,9 @@ class Hasher(Protocol):
     def hexdigest(self) -> str:
         """Answer the hash of all bytes so far, in hex."""
 
+    def copy(self) -> Self:
+        """Answer another one that has taken in the same bytes."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:

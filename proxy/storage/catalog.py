@@ -1,184 +1,164 @@
-"""The facts in one SQLite file: tags, and which repository may show which content.
+"""The facts in one SQLite file: tags, which repository may show which content, what content consists of, its last use.
 
-Reads run inline on their own connection: 9 µs each (protocol_and_perf.md B5). Writes run in one thread on another, and
-are durable against a killed process once awaited. A power cut may lose the last moments: what is lost is asked of
-upstream again. The blobs themselves are not in here; a catalog that cannot be read is put aside and begun anew.
+The blobs themselves are not in here: whatever is lost with this file is asked of upstream again, or read out of the
+layout.
 """
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import Unavailable
 from proxy.oci.manifests import Descriptor
-from proxy.ports import Link, TagRecord, TagState
-
-_T = TypeVar("_T")
-
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS tags (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL,
-    state TEXT NOT NULL, checked_at REAL NOT NULL, media_type TEXT, digest TEXT, size INTEGER,
-    PRIMARY KEY (upstream, repository, tag)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS links (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL,
-    origin TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER, is_proven INTEGER NOT NULL,
-    PRIMARY KEY (upstream, repository, digest)
-) WITHOUT ROWID;
-"""
-_PUT_TAG = """
-REPLACE INTO tags (upstream, repository, tag, state, checked_at, media_type, digest, size)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_FIND_TAG = """
-SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
-WHERE upstream = ? AND repository = ? AND tag = ?
-"""
-_LIST_TAGS = """
-SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
-WHERE state = 'present' AND (upstream = ?1 OR ?1 IS NULL) AND (repository = ?2 OR ?2 IS NULL)
-ORDER BY upstream, repository, tag
-"""
-_PUT_LINK = """
-INSERT INTO links (upstream, repository, digest, origin, media_type, size, is_proven) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET origin = excluded.origin, media_type = excluded.media_type, size = excluded.size,
-    is_proven = excluded.is_proven
-WHERE excluded.is_proven OR NOT is_proven
-"""
-_FIND_LINK = (
-    "SELECT origin, media_type, size, is_proven FROM links WHERE upstream = ? AND repository = ? AND digest = ?"
-)
+from proxy.ports import Events, Inventory, Link, Pin, TagRecord, TagState
+from proxy.storage import schema
+from proxy.storage.database import Database, Row
 
 
-class SqliteCatalog:
+class SqliteCatalog(Database):
     """The catalog in a file; a context manager that opens and closes it."""
 
-    def __init__(self, path: Path, executor: Executor) -> None:
-        """Take the file's place, and an executor of one thread: all writing happens there."""
-        self.path = path
-        self._executor = executor
-        self._reader: sqlite3.Connection
-        self._writer: sqlite3.Connection
-
-    def __enter__(self) -> Self:
-        try:
-            self._writer = self._open_sound()
-            self._reader = _connect(self.path)
-        except (OSError, sqlite3.Error) as error:
-            raise Unavailable(f"the catalog {self.path} cannot be opened: {error}") from error
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._reader.close()
-        self._executor.submit(self._writer.close).result()
+    def __init__(self, path: Path, executor: Executor, events: Events) -> None:
+        """Take the file's place, an executor of one thread in which all writing happens, and whom to tell."""
+        super().__init__(path, executor, events)
+        self._watchers: list[Callable[[], None]] = []
 
     def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
         """Answer what is known of a tag."""
-        rows = self._read(_FIND_TAG, (upstream, repository, tag))
+        rows = self.find(schema.FIND_TAG, (upstream, repository, tag))
         return _tag_record(rows[0]) if rows else None
 
     async def put_tag(self, record: TagRecord, /) -> None:
         """Remember what upstream said of a tag."""
-        await self._write(_PUT_TAG, [_tag_row(record)])
+        known = self.find_tag(record.upstream, record.repository, record.tag) if self._watchers else None
+        await self.keep(schema.PUT_TAG, [_tag_row(record)])
+        if TagState.PRESENT in {record.state, known and known.state}:
+            self._tell_watchers()
 
     def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
         """Answer the link of a repository to some content, if there is one."""
-        rows = self._read(_FIND_LINK, (upstream, repository, str(digest)))
+        rows = self.find(schema.FIND_LINK, (upstream, repository, str(digest)))
         if not rows:
             return None
-        origin, media_type, size, is_proven = rows[0]
+        origin, media_type, size, is_proven = max(rows, key=_is_proven)
         return Link(upstream, repository, digest, origin, media_type, size, bool(is_proven))
 
     async def put_links(self, links: Iterable[Link], /) -> None:
         """Remember links; one that is not proven never replaces one that is."""
-        rows = [
-            (link.upstream, link.repository, str(link.digest), link.origin, link.media_type, link.size, link.is_proven)
-            for link in links
-        ]
-        await self._write(_PUT_LINK, rows)
+        await self.keep(
+            schema.PUT_LINK,
+            [
+                (one.upstream, one.repository, str(one.digest), one.origin, one.media_type, one.size, one.is_proven)
+                for one in links
+            ],
+        )
 
     def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""
-        return [_tag_record(row) for row in self._read(_LIST_TAGS, (upstream, repository))]
+        return _present(self.find(schema.LIST_TAGS, (upstream, repository)))
 
-    def _read(self, statement: str, parameters: tuple[object, ...]) -> list[Any]:
-        try:
-            return self._reader.execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise Unavailable(f"the catalog cannot be read: {error}") from error
+    async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
+        """Remember what a manifest needs to be whole."""
+        await self.keep(schema.PUT_CONTENT, [(str(parent), str(child)) for child in children])
 
-    async def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        def run() -> None:
-            with self._writer:
-                self._writer.executemany(statement, rows)
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
+        """Remember the synthesised index that a tag is answered with."""
+        await self.keep(schema.PUT_ANSWER, [(upstream, repository, tag, str(digest))])
 
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, run)
-        except sqlite3.Error as error:
-            raise Unavailable(f"the catalog cannot be written: {error}") from error
+    async def take_inventory(self) -> Inventory:
+        """Answer everything that is known of the content."""
+        return await self.look(_take_inventory)
 
-    def _open_sound(self) -> sqlite3.Connection:
-        try:
-            return self._submit(lambda: _prepare(self.path))
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise
-        self._put_aside()
-        return self._submit(lambda: _prepare(self.path))
+    async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
+        """Remember last uses; an earlier one never replaces a later one."""
+        await self.keep(schema.PUT_USE, [(str(digest), moment) for digest, moment in uses.items()])
 
-    def _submit(self, call: Callable[[], _T]) -> _T:
-        return self._executor.submit(call).result()
+    async def put_pin(self, pin: Pin, /) -> None:
+        """Remember a pin. Raises Unavailable if the file cannot be written."""
+        await self.change(lambda file: file.execute(schema.PUT_PIN, _pin_row(pin)))
 
-    def _put_aside(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            name = self.path.with_name(self.path.name + suffix)
-            if name.exists():
-                name.replace(name.with_name(f"{name.name}.unreadable"))
+    async def remove_pin(self, pin: Pin, /) -> bool:
+        """Forget a pin. Raises Unavailable if the file cannot be written."""
+        return await self.change(lambda file: file.execute(schema.REMOVE_PIN, _pin_row(pin)).rowcount > 0)
+
+    async def forget_content(self, digests: Collection[Digest], /) -> None:
+        """Forget content that has left the store. Raises Unavailable if the file cannot be written."""
+        rows = [(str(digest),) for digest in digests]
+        await self.change(lambda file: [file.executemany(statement, rows) for statement in schema.FORGET_CONTENT])
+        self._tell_watchers()
+
+    async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:
+        """Forget a tag and its answer. Raises Unavailable if the file cannot be written."""
+        row = (upstream, repository, tag)
+        await self.change(lambda file: [file.execute(statement, row) for statement in schema.FORGET_TAG])
+        self._tell_watchers()
+
+    def read_revision(self) -> int:
+        """Answer how often content was taken away behind somebody's back."""
+        rows = self.find(schema.READ_REVISION, ())
+        return int(rows[0][0]) if rows else 0
+
+    async def raise_revision(self) -> None:
+        """Tell whoever else has the catalog open that content was taken away, or came in."""
+        await self.keep(schema.RAISE_REVISION, [()])
+
+    def watch_tags(self, callback: Callable[[], None], /) -> None:
+        """Be called back whenever the tags that are PRESENT may have changed."""
+        self._watchers.append(callback)
+
+    async def finish_rebuild(self) -> None:
+        """Remember that the file knows all that this version would have told it."""
+        await self.change(lambda file: file.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}"))
+        self.needs_rebuild = False
+
+    def _tell_watchers(self) -> None:
+        for tell in self._watchers:
+            tell()
 
     def __repr__(self) -> str:
         return f"<SqliteCatalog {self.path}>"
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5, isolation_level="IMMEDIATE")
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+def _take_inventory(file: sqlite3.Connection) -> Inventory:
+    contents: dict[Digest, tuple[Digest, ...]] = {}
+    for parent, child in file.execute(schema.LIST_CONTENTS):
+        key = _digest(parent)
+        contents[key] = (*contents.get(key, ()), _digest(child))
+    return Inventory(
+        tuple(_present(file.execute(schema.LIST_TAGS, (None, None)).fetchall())),
+        {(row[0], row[1], row[2]): _digest(row[3]) for row in file.execute(schema.LIST_ANSWERS)},
+        contents,
+        {_digest(row[0]): row[1] for row in file.execute(schema.LIST_USES)},
+        frozenset(Pin(*row) for row in file.execute(schema.LIST_PINS)),
+    )
 
 
-def _prepare(path: Path) -> sqlite3.Connection:
-    """Open the file and make its tables; a file that is damaged anywhere is refused (0.1 s for 400,000 rows)."""
-    connection = _connect(path)
-    try:
-        if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(found)
-        connection.executescript(SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except sqlite3.Error:
-        connection.close()  # before anybody moves the file: closing removes the log beside it, by name
-        raise
-    return connection
+def _digest(text: str) -> Digest:
+    return Digest(*text.split(":"))  # what is in the file was a Digest when it came in
 
 
-def _tag_row(record: TagRecord) -> tuple[object, ...]:
+def _is_proven(row: Row) -> bool:
+    return bool(row[3])
+
+
+def _pin_row(pin: Pin) -> Row:
+    return (pin.upstream, pin.repository, pin.target)
+
+
+def _tag_row(record: TagRecord) -> Row:
     found = record.descriptor
     target = (None, None, None) if found is None else (found.media_type, str(found.digest), found.size)
     return (record.upstream, record.repository, record.tag, record.state, record.checked_at, *target)
 
 
-def _tag_record(row: tuple[str, str, str, str, float, str, str, int]) -> TagRecord:
-    descriptor = Descriptor(row[5], Digest.parse(row[6]), row[7]) if row[6] else None
+def _tag_record(row: Row) -> TagRecord:
+    descriptor = Descriptor(row[5], _digest(row[6]), row[7]) if row[6] else None
     return TagRecord(row[0], row[1], row[2], TagState(row[3]), row[4], descriptor)
+
+
+def _present(rows: list[Row]) -> list[TagRecord]:
+    known: dict[Row, Row] = {}
+    for row in rows:
+        known.setdefault(row[:3], row)  # what is not written yet comes first, and is newer
+    return [_tag_record(row) for _, row in sorted(known.items()) if row[3] == TagState.PRESENT]

@@ -5,7 +5,7 @@
 <root>/index.json              the tags that are known (written by storage/layout_index.py)
 <root>/blobs/sha256/<hex>      content, verified before it got here, never changed after
 <root>/lock                    held by the process that owns the folder
-<root>/ingest/<name>.<pid>.<n> on its way in; worthless after a restart, and removed at the start
+<root>/ingest/<name>.<pid>.<n> on its way in; what a process left behind when it ended is gone on with by the next
 <root>/quarantine/<name>       found to be not what its name says
 ```
 
@@ -14,22 +14,24 @@ in a thread, in batches (protocol_and_perf.md B4); reading is inline, since the 
 """
 
 import asyncio
+import collections
 import contextlib
 import errno
 import fcntl
 import itertools
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from proxy.oci.digests import ENCODED_LENGTHS, Digest
+from proxy.oci.digests import ENCODED_LENGTHS, Digest, Hasher
 from proxy.oci.errors import BlobUnknown, Unavailable, UpstreamMisbehaved
-from proxy.ports import BlobReader, Ingest
+from proxy.ports import BlobReader, Ingest, StoredBlob
 
 LAYOUT_FILE = "oci-layout"
 LOCK_FILE = "lock"
@@ -39,6 +41,9 @@ BATCH_BYTES = 1024 * 1024
 WRITE_BYTES = 256 * 1024
 """How much one system call writes. From 512 KiB on, Linux 6.x looks for large contiguous pages for its cache, which
 on a machine whose memory is in use costs up to eight times the processor time (measured on ext4)."""
+
+UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EDQUOT})
+_INGEST_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})\.[0-9]+\.[0-9]+")
 
 
 class DiskReader:
@@ -57,16 +62,22 @@ class DiskReader:
 class DiskIngest:
     """A blob on its way in: a growing file, hashed as it grows."""
 
-    def __init__(self, path: Path, target: Path, digest: Digest, executor: Executor) -> None:
+    def __init__(self, store: "DiskBlobStore", path: Path, digest: Digest, executor: Executor, *, mode: str) -> None:
+        self._store = store
         self._path = path
-        self._target = target
         self._digest = digest
         self._executor = executor
         self._hasher = digest.hasher()
-        self.file: BinaryIO | None = path.open("x+b", buffering=0)
+        self.file: BinaryIO | None = cast("BinaryIO", path.open(mode, buffering=0))
         self._descriptor = self.file.fileno()
         self._written = 0
         self._is_over = False
+
+    def take_up(self) -> None:
+        """Go on after the bytes that are there: whatever they are, their hash decides in the end."""
+        while piece := os.pread(self._descriptor, BATCH_BYTES, self._written):
+            self._hasher.update(piece)
+            self._written += len(piece)
 
     @property
     def written(self) -> int:
@@ -108,6 +119,16 @@ class DiskIngest:
             self._is_over = True
             self._path.unlink(missing_ok=True)
 
+    async def suspend(self) -> None:
+        """Keep what was written, for the next ingest of the same blob."""
+        if not self._is_over:
+            self._is_over = True
+            self._store.keep_suspended(self._digest, self._path)
+
+    def copy_hasher(self) -> Hasher:
+        """Answer the hash of what is written so far."""
+        return self._hasher.copy()
+
     def close(self) -> None:
         """Let go of the file."""
         self._descriptor = -1  # the number may soon be another file's
@@ -127,8 +148,9 @@ class DiskIngest:
             raise OSError(errno.EIO, "an earlier write failed half-way")
         os.fsync(self._descriptor)
         self._path.chmod(0o444)
-        self._path.replace(self._target)
-        _sync_folder(self._target.parent)
+        target = self._store.path_of(self._digest)
+        self._path.replace(target)
+        _sync_folder(target.parent)
 
 
 class DiskBlobStore:
@@ -140,29 +162,43 @@ class DiskBlobStore:
         self._executor = executor
         self._numbers = itertools.count()
         self._lock_file: BinaryIO | None = None
+        self._suspended: dict[Digest, Path] = {}
+        self._readers: collections.Counter[Digest] = collections.Counter()
         self._folders = {algorithm: str(root / "blobs" / algorithm) for algorithm in ENCODED_LENGTHS}
 
     def prepare(self) -> bool:
         """Make the folders and the layout file, and clear away what a killed process left.
 
         Answers whether this process is now the one that owns the folder. A second process may read and add beside it,
-        but clears nothing away: what looks left over is being written.
+        but clears nothing away, and goes on with nothing: what looks left over is being written.
+
+        A folder that is read-only is used as it is, if it is a cache already.
 
         Raises:
-            Unavailable: The folder cannot be made or written.
+            Unavailable: The folder cannot be made or written, and is no cache.
         """
         try:
-            folders = [Path(name) for name in self._folders.values()]
-            for folder in (*folders, self.root / "ingest", self.root / "quarantine"):
-                folder.mkdir(parents=True, exist_ok=True)
+            for name in (*self._folders.values(), f"{self.root}/ingest", f"{self.root}/quarantine"):
+                Path(name).mkdir(parents=True, exist_ok=True)
             is_owner = self._lock()
-            for left_over in (self.root / "ingest").iterdir() if is_owner else ():
-                left_over.unlink()
+            if is_owner:
+                self._take_over()
             if not (self.root / LAYOUT_FILE).exists():
                 write_durably(self.root, LAYOUT_FILE, json.dumps(LAYOUT).encode())
         except OSError as error:
+            if error.errno in UNWRITABLE and (self.root / LAYOUT_FILE).exists():
+                return self._lock_file is not None or self._lock()
             raise Unavailable(f"the cache folder {self.root} cannot be used: {error.strerror}") from error
         return is_owner
+
+    def _take_over(self) -> None:
+        """Keep the largest piece of each blob that was on its way in when a process ended, and remove the others."""
+        for path in sorted((self.root / "ingest").iterdir(), key=lambda path: path.stat().st_size, reverse=True):
+            digest = _ingested(path.name)
+            if digest is None or digest in self._suspended or path.stat().st_size == 0:
+                path.unlink()
+            else:
+                self._suspended[digest] = path
 
     def close(self) -> None:
         """Give up the ownership of the folder."""
@@ -184,25 +220,90 @@ class DiskBlobStore:
                 file = stack.enter_context(open(self._name(digest), "rb", buffering=0))  # noqa: PTH123 - as above
             except OSError as error:
                 raise BlobUnknown(f"{digest} is not stored") from error
-            yield DiskReader(file)
+            self._readers[digest] += 1
+            try:
+                yield DiskReader(file)
+            finally:
+                self._readers[digest] -= 1
+                if not self._readers[digest]:
+                    del self._readers[digest]
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
-        """Begin to take in a blob."""
-        path = self.root / "ingest" / f"{digest.encoded}.{os.getpid()}.{next(self._numbers)}"
+        """Begin to take in a blob, or go on where a suspended ingest of it ended."""
+        suspended = self._suspended.pop(digest, None)
+        name = f"{digest.encoded}.{os.getpid()}.{next(self._numbers)}"
         try:
-            return DiskIngest(path, Path(self._name(digest)), digest, self._executor)
+            if suspended is None:
+                return DiskIngest(self, self.root / "ingest" / name, digest, self._executor, mode="x+b")
+            ingest = DiskIngest(self, suspended, digest, self._executor, mode="r+b")
+            await asyncio.get_running_loop().run_in_executor(self._executor, ingest.take_up)
         except OSError as error:
             raise Unavailable(f"the cache cannot be written: {error.strerror}") from error
+        return ingest
+
+    def path_of(self, digest: Digest) -> Path:
+        """Answer where a blob is, or would be."""
+        return Path(self._name(digest))
+
+    def keep_suspended(self, digest: Digest, path: Path) -> None:
+        """Remember where an ingest ended, for the next one."""
+        self._suspended[digest] = path
 
     async def quarantine(self, digest: Digest, /) -> None:
         """Take a blob that is not what its digest says out of the store, and keep it aside."""
         with contextlib.suppress(OSError):
             os.replace(self._name(digest), self.root / "quarantine" / digest.encoded)  # noqa: PTH105 - one system call
 
+    async def remove(self, digest: Digest, /) -> None:
+        """Take a blob out of the store; who reads it keeps the open file."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._name(digest))  # noqa: PTH108 - one system call
+
+    async def list_blobs(self) -> list[StoredBlob]:
+        """Answer all stored blobs."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan)
+
+    async def list_suspended(self) -> list[StoredBlob]:
+        """Answer the suspended ingests."""
+        found: list[StoredBlob] = []
+        for digest, path in list(self._suspended.items()):
+            with contextlib.suppress(OSError):
+                fields = path.stat()
+                found.append(StoredBlob(digest, fields.st_size, fields.st_mtime))
+        return found
+
+    async def drop_suspended(self, digest: Digest, /) -> None:
+        """Throw a suspended ingest away."""
+        path = self._suspended.pop(digest, None)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def is_read(self, digest: Digest, /) -> bool:
+        """Tell whether a stored blob is open for reading in this process."""
+        return digest in self._readers
+
+    def free_bytes(self) -> int:
+        """Answer how many bytes could still be written by who is not root."""
+        fields = os.statvfs(self.root)
+        return fields.f_bavail * fields.f_frsize
+
+    def _scan(self) -> list[StoredBlob]:
+        found: list[StoredBlob] = []
+        for algorithm, folder in self._folders.items():
+            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if len(entry.name) == ENCODED_LENGTHS[algorithm]:  # no file that somebody else put there
+                        with contextlib.suppress(FileNotFoundError):
+                            fields = entry.stat()
+                            found.append(StoredBlob(Digest(algorithm, entry.name), fields.st_size, fields.st_mtime))
+        return found
+
     def _lock(self) -> bool:
         """Take the folder's lock if nobody has it; the kernel gives it back when the process ends, however it ends."""
         if self._lock_file is None:
-            self._lock_file = (self.root / LOCK_FILE).open("wb")
+            path = self.root / LOCK_FILE
+            self._lock_file = path.open("ab") if os.access(path.parent, os.W_OK) else path.open("rb")
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -226,6 +327,15 @@ def write_durably(root: Path, name: str, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(root / name)
     _sync_folder(root)
+
+
+def _ingested(name: str) -> Digest | None:
+    """Read the digest out of the name of a file that was on its way in."""
+    found = _INGEST_NAME.fullmatch(name)
+    if found is None:
+        return None
+    algorithms = {length: algorithm for algorithm, length in ENCODED_LENGTHS.items()}
+    return Digest(algorithms[len(found[1])], found[1])
 
 
 def _sync_folder(folder: Path) -> None:

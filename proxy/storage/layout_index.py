@@ -7,16 +7,15 @@ is written a moment after tags have changed, and at the end; it is a view for ot
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from proxy.oci import media_types
-from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable
-from proxy.ports import BlobStore, Catalog, Link, TagRecord, TagState
+from proxy.ports import BlobStore, TagRecord
 from proxy.storage.disk import write_durably
 
 INDEX_FILE = "index.json"
@@ -25,13 +24,23 @@ SETTLE_SECONDS = 2.0
 """How long changes are gathered before the file is written anew."""
 
 
+class TagSource(Protocol):
+    """As much of a catalog as the file is made of."""
+
+    def list_tags(self) -> list[TagRecord]:
+        """Answer the tags known to be PRESENT."""
+
+    def watch_tags(self, callback: Callable[[], None], /) -> None:
+        """Be called back whenever they may have changed."""
+
+
 class LayoutIndex:
-    """A catalog that keeps `index.json` in step with the tags that pass through it."""
+    """Keeps `index.json` in step with the tags of a catalog, as long as it is open."""
 
     def __init__(
         self,
         root: Path,
-        catalog: Catalog,
+        catalog: TagSource,
         store: BlobStore,
         executor: Executor,
         *,
@@ -49,6 +58,7 @@ class LayoutIndex:
 
     async def __aenter__(self) -> Self:
         self._changed.set()  # a process that was killed may have left the file behind the catalog
+        self._catalog.watch_tags(self._changed.set)
         self._writer = asyncio.get_running_loop().create_task(self._write_on_change(), name="layout index")
         return self
 
@@ -59,29 +69,6 @@ class LayoutIndex:
         self._closing.set()
         self._changed.set()
         await self._writer
-
-    def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
-        """Answer what is known of a tag."""
-        return self._catalog.find_tag(upstream, repository, tag)
-
-    async def put_tag(self, record: TagRecord, /) -> None:
-        """Remember what upstream said of a tag; `index.json` follows."""
-        known = self._catalog.find_tag(record.upstream, record.repository, record.tag)
-        await self._catalog.put_tag(record)
-        if TagState.PRESENT in {record.state, known and known.state}:
-            self._changed.set()
-
-    def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
-        """Answer the link of a repository to some content, if there is one."""
-        return self._catalog.find_link(upstream, repository, digest)
-
-    async def put_links(self, links: Iterable[Link], /) -> None:
-        """Remember links; one that is not proven never replaces one that is."""
-        await self._catalog.put_links(links)
-
-    def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
-        """Answer the tags known to be PRESENT, in order of their names."""
-        return self._catalog.list_tags(upstream, repository)
 
     async def _write_on_change(self) -> None:
         is_last = False
@@ -101,7 +88,7 @@ class LayoutIndex:
 
     def _build(self) -> dict[str, object]:
         manifests: list[dict[str, object]] = []
-        for record in self._catalog.list_tags(None):
+        for record in self._catalog.list_tags():
             found = record.descriptor
             if found is None or record.tag.startswith("@") or self._store.find_size(found.digest) is None:
                 continue

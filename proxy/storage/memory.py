@@ -1,12 +1,14 @@
 """The reference store and catalog: everything in dictionaries, for tests, and to say by example what the ports mean."""
 
-from collections.abc import Iterable, Iterator
+import collections
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from proxy.oci.digests import Digest
+from proxy.oci.digests import Digest, Hasher
 from proxy.oci.errors import BlobUnknown, UpstreamMisbehaved
-from proxy.ports import BlobReader, Ingest, Link, TagRecord, TagState
+from proxy.ports import BlobReader, Ingest, Inventory, Link, Pin, StoredBlob, TagRecord, TagState
 
 
 class MemoryReader:
@@ -28,10 +30,11 @@ class MemoryIngest:
 
     file: BinaryIO | None = None
 
-    def __init__(self, blobs: dict[Digest, bytes], digest: Digest) -> None:
-        self._blobs = blobs
+    def __init__(self, store: "MemoryBlobStore", digest: Digest) -> None:
+        self._store = store
         self._digest = digest
-        self._content = bytearray()
+        self._content = bytearray(store.suspended.pop(digest, b""))
+        self._is_over = False
 
     @property
     def written(self) -> int:
@@ -54,10 +57,24 @@ class MemoryIngest:
     async def commit(self) -> None:
         """Make the blob visible if it is what its digest says."""
         self.verify()
-        self._blobs[self._digest] = bytes(self._content)
+        self._is_over = True
+        self._store.blobs[self._digest] = bytes(self._content)
 
     async def abort(self) -> None:
         """Throw away what was written: nothing of it was visible."""
+        self._is_over = True
+
+    async def suspend(self) -> None:
+        """Keep what was written, for the next ingest of the same blob."""
+        if not self._is_over and self._content:
+            self._store.suspended[self._digest] = bytes(self._content)
+        self._is_over = True
+
+    def copy_hasher(self) -> Hasher:
+        """Answer the hash of what is written so far."""
+        hasher = self._digest.hasher()
+        hasher.update(self._content)
+        return hasher
 
     def close(self) -> None:
         """Let go: there is nothing to let go of."""
@@ -67,30 +84,60 @@ class MemoryBlobStore:
     """Blobs in a dictionary."""
 
     def __init__(self) -> None:
-        self._blobs: dict[Digest, bytes] = {}
+        self.blobs: dict[Digest, bytes] = {}
+        self.suspended: dict[Digest, bytes] = {}
+        self._readers: collections.Counter[Digest] = collections.Counter()
 
     def find_size(self, digest: Digest, /) -> int | None:
         """Answer the size of a stored blob in bytes, or None."""
-        content = self._blobs.get(digest)
+        content = self.blobs.get(digest)
         return None if content is None else len(content)
 
     @contextmanager
     def open_blob(self, digest: Digest, /) -> Iterator[BlobReader]:
         """Open a stored blob."""
-        if digest not in self._blobs:
+        if digest not in self.blobs:
             raise BlobUnknown(f"{digest} is not stored")
-        yield MemoryReader(self._blobs[digest])
+        self._readers[digest] += 1
+        try:
+            yield MemoryReader(self.blobs[digest])
+        finally:
+            self._readers[digest] -= 1
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
-        """Begin to take in a blob."""
-        return MemoryIngest(self._blobs, digest)
+        """Begin to take in a blob, or go on where a suspended ingest of it ended."""
+        return MemoryIngest(self, digest)
 
     async def quarantine(self, digest: Digest, /) -> None:
         """Take a blob out of the store."""
-        self._blobs.pop(digest, None)
+        self.blobs.pop(digest, None)
+
+    async def remove(self, digest: Digest, /) -> None:
+        """Take a blob out of the store."""
+        self.blobs.pop(digest, None)
+
+    async def list_blobs(self) -> list[StoredBlob]:
+        """Answer all stored blobs; a dictionary has no times."""
+        return [StoredBlob(digest, len(content), 0.0) for digest, content in self.blobs.items()]
+
+    async def list_suspended(self) -> list[StoredBlob]:
+        """Answer the suspended ingests."""
+        return [StoredBlob(digest, len(content), 0.0) for digest, content in self.suspended.items()]
+
+    async def drop_suspended(self, digest: Digest, /) -> None:
+        """Throw a suspended ingest away."""
+        self.suspended.pop(digest, None)
+
+    def is_read(self, digest: Digest, /) -> bool:
+        """Tell whether a stored blob is open for reading here."""
+        return self._readers[digest] > 0
+
+    def free_bytes(self) -> int:
+        """Answer how many bytes could still be written: as many as a process can count."""
+        return sys.maxsize
 
     def __repr__(self) -> str:
-        return f"<MemoryBlobStore: {len(self._blobs)} blobs>"
+        return f"<MemoryBlobStore: {len(self.blobs)} blobs>"
 
 
 class MemoryCatalog:
@@ -99,6 +146,12 @@ class MemoryCatalog:
     def __init__(self) -> None:
         self._tags: dict[tuple[str, str, str], TagRecord] = {}
         self._links: dict[tuple[str, str, Digest], Link] = {}
+        self._answers: dict[tuple[str, str, str], Digest] = {}
+        self._contents: dict[Digest, set[Digest]] = {}
+        self._uses: dict[Digest, float] = {}
+        self._pins: set[Pin] = set()
+        self._revision = 0
+        self._watchers: list[Callable[[], None]] = []
 
     def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
         """Answer what is known of a tag."""
@@ -107,6 +160,7 @@ class MemoryCatalog:
     async def put_tag(self, record: TagRecord, /) -> None:
         """Remember what upstream said of a tag."""
         self._tags[record.upstream, record.repository, record.tag] = record
+        self._tell_watchers()
 
     def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
         """Answer the link of a repository to some content, if there is one."""
@@ -129,6 +183,72 @@ class MemoryCatalog:
             and upstream in {None, of_upstream}
             and repository in {None, of_repository}
         ]
+
+    async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
+        """Remember what a manifest needs to be whole."""
+        self._contents.setdefault(parent, set()).update(children)
+
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
+        """Remember the synthesised index that a tag is answered with."""
+        self._answers[upstream, repository, tag] = digest
+
+    async def take_inventory(self) -> Inventory:
+        """Answer everything that is known of the content."""
+        contents = {parent: tuple(sorted(children)) for parent, children in self._contents.items() if children}
+        return Inventory(
+            tuple(self.list_tags()), dict(self._answers), contents, dict(self._uses), frozenset(self._pins)
+        )
+
+    async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
+        """Remember last uses; an earlier one never replaces a later one."""
+        for digest, moment in uses.items():
+            self._uses[digest] = max(moment, self._uses.get(digest, moment))
+
+    async def put_pin(self, pin: Pin, /) -> None:
+        """Remember a pin."""
+        self._pins.add(pin)
+
+    async def remove_pin(self, pin: Pin, /) -> bool:
+        """Forget a pin."""
+        was_there = pin in self._pins
+        self._pins.discard(pin)
+        return was_there
+
+    async def forget_content(self, digests: Collection[Digest], /) -> None:
+        """Forget content that has left the store."""
+        for digest in digests:
+            self._contents.pop(digest, None)
+            self._uses.pop(digest, None)
+        gone = [key for key, one in self._tags.items() if one.descriptor and one.descriptor.digest in digests]
+        for key in gone:
+            del self._tags[key]
+        for answer in [key for key, digest in self._answers.items() if digest in digests]:
+            del self._answers[answer]
+        for name in [key for key, one in self._links.items() if one.digest in digests and one.origin == one.repository]:
+            del self._links[name]
+        self._tell_watchers()
+
+    async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:
+        """Forget a tag and its answer."""
+        self._tags.pop((upstream, repository, tag), None)
+        self._answers.pop((upstream, repository, tag), None)
+        self._tell_watchers()
+
+    def read_revision(self) -> int:
+        """Answer how often content was taken away behind somebody's back."""
+        return self._revision
+
+    async def raise_revision(self) -> None:
+        """Tell whoever else has the catalog open that content was taken away, or came in."""
+        self._revision += 1
+
+    def watch_tags(self, callback: Callable[[], None], /) -> None:
+        """Be called back whenever the tags that are PRESENT may have changed."""
+        self._watchers.append(callback)
+
+    def _tell_watchers(self) -> None:
+        for tell in self._watchers:
+            tell()
 
     def __repr__(self) -> str:
         return f"<MemoryCatalog: {len(self._tags)} tags, {len(self._links)} links>"

@@ -25,16 +25,16 @@ class FailingBlobStore(MemoryBlobStore):
 
     def put_broken(self, digest: Digest, content: bytes) -> None:
         """Let a stored blob be something else than its digest says."""
-        self._blobs[digest] = content
+        self.blobs[digest] = content
 
     @contextmanager
     def open_blob(self, digest: Digest, /) -> Iterator[BlobReader]:
         if digest in self.vanishing:
             self.vanishing.remove(digest)
-            del self._blobs[digest]
+            del self.blobs[digest]
         with super().open_blob(digest) as reader:
             if digest in self.mended:
-                self._blobs[digest] = self.mended.pop(digest)
+                self.blobs[digest] = self.mended.pop(digest)
             yield reader
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
@@ -45,16 +45,16 @@ class FailingBlobStore(MemoryBlobStore):
 
 class _FailingIngest(MemoryIngest):
     def __init__(self, store: FailingBlobStore, digest: Digest) -> None:
-        super().__init__(store._blobs, digest)
-        self._store = store
+        super().__init__(store, digest)
+        self._failing = store
 
     async def write(self, chunk: bytes, /) -> None:
-        room = self._store.room_bytes
+        room = self._failing.room_bytes
         if room is not None and self.written + len(chunk) > room:
             raise Unavailable("the cache cannot be written: No space left on device")
         await super().write(chunk)
 
     async def commit(self) -> None:
-        if not self._store.can_commit:
+        if not self._failing.can_commit:
             raise Unavailable("the cache cannot be written: Input/output error")
         await super().commit()

@@ -25,6 +25,7 @@ from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.memory import MemoryBlobStore, MemoryCatalog
+from proxy.telemetry.logs import SilentEvents
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream
@@ -90,7 +91,7 @@ def kept_on_disk(folder: Path) -> Iterator[Kept]:
         store = DiskBlobStore(folder, writers)
         store.prepare()
         try:
-            with SqliteCatalog(folder / "catalog.sqlite", scribe) as catalog:
+            with SqliteCatalog(folder / "catalog.sqlite", scribe, SilentEvents()) as catalog:
                 yield Kept(store, catalog)
         finally:
             store.close()

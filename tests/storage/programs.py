@@ -20,6 +20,7 @@ from proxy.oci.media_types import OCI_MANIFEST
 from proxy.ports import Link, TagRecord, TagState
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
+from proxy.telemetry.logs import SilentEvents
 
 ROOT = Path(__file__).parents[2]
 INGESTED = b"x" * 3_000_000
@@ -70,7 +71,10 @@ async def commit_for_ever(folder: Path) -> None:
 
 async def note_for_ever(folder: Path) -> None:
     """Put one record and link after the other, and tell each that is durable."""
-    with ThreadPoolExecutor(1) as executor, SqliteCatalog(folder / "catalog.sqlite", executor) as catalog:
+    with (
+        ThreadPoolExecutor(1) as executor,
+        SqliteCatalog(folder / "catalog.sqlite", executor, SilentEvents()) as catalog,
+    ):
         number = 0
         while True:
             await catalog.put_tag(record_of(number))

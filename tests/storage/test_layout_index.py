@@ -1,7 +1,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -13,13 +13,11 @@ import pytest
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.media_types import OCI_INDEX, OCI_MANIFEST
-from proxy.ports import Catalog, TagRecord, TagState
-from proxy.storage.catalog import SqliteCatalog
+from proxy.ports import TagRecord, TagState
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import INDEX_FILE, LayoutIndex
 from proxy.storage.memory import MemoryCatalog
 from tests.contracts.blob_store import put
-from tests.contracts.catalog import CatalogContract
 
 FIRST, SECOND = b'{"first": true}', b'{"second": true}'
 ENTRY = {
@@ -41,16 +39,6 @@ def store(root: Path, writers: Executor) -> Iterator[DiskBlobStore]:
     store.prepare()
     yield store
     store.close()
-
-
-class TestLayoutIndexOverSqlite(CatalogContract):
-    @pytest.fixture
-    async def catalog(
-        self, root: Path, store: DiskBlobStore, writers: Executor, scribe: Executor
-    ) -> AsyncIterator[Catalog]:
-        with SqliteCatalog(root / "catalog.sqlite", scribe) as catalog:
-            async with LayoutIndex(root, catalog, store, writers, settle_seconds=0.01) as index:
-                yield index
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +81,20 @@ def _tag(tag: str, content: bytes = FIRST, repository: str = "library/debian") -
 
 async def test_it_names_the_tags_whose_content_is_stored(layout: Layout) -> None:
     await put(layout.store, FIRST)
-    async with layout.open() as index:
-        await index.put_tag(_tag("jessie"))
-        await index.put_tag(_tag("wheezy", SECOND))
-        await index.put_tag(replace(_tag("potato"), state=TagState.ABSENT, descriptor=None))
-        await index.put_tag(replace(_tag("secret"), state=TagState.DENIED, descriptor=None))
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
+        await layout.catalog.put_tag(_tag("wheezy", SECOND))
+        await layout.catalog.put_tag(replace(_tag("potato"), state=TagState.ABSENT, descriptor=None))
+        await layout.catalog.put_tag(replace(_tag("secret"), state=TagState.DENIED, descriptor=None))
     assert layout.read() == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [ENTRY]}
 
 
 async def test_one_document_under_two_tags_is_named_twice(layout: Layout) -> None:
     await put(layout.store, FIRST)
-    async with layout.open() as index:
-        await index.put_tag(_tag("jessie"))
-        await index.put_tag(_tag("8"))
-        await index.put_tag(replace(_tag("8"), upstream="ghcr.io"))
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
+        await layout.catalog.put_tag(_tag("8"))
+        await layout.catalog.put_tag(replace(_tag("8"), upstream="ghcr.io"))
     assert layout.names() == [
         "docker.io/library/debian:8",
         "docker.io/library/debian:jessie",
@@ -117,22 +105,22 @@ async def test_one_document_under_two_tags_is_named_twice(layout: Layout) -> Non
 async def test_tags_of_our_own_making_are_not_named(layout: Layout) -> None:
     """A synthesised index is remembered under a tag that no client can ask for."""
     await put(layout.store, FIRST)
-    async with layout.open() as index:
-        await index.put_tag(_tag("@jessie"))
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("@jessie"))
     assert layout.names() == []
 
 
 async def test_it_follows_the_tags_while_it_is_open(layout: Layout) -> None:
     await put(layout.store, FIRST)
     await put(layout.store, SECOND)
-    async with layout.open() as index:
-        await index.put_tag(_tag("jessie"))
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
         await layout.wait_for("docker.io/library/debian:jessie")
-        await index.put_tag(_tag("jessie", SECOND))
-        await index.put_tag(_tag("wheezy"))
+        await layout.catalog.put_tag(_tag("jessie", SECOND))
+        await layout.catalog.put_tag(_tag("wheezy"))
         await layout.wait_for("docker.io/library/debian:jessie", "docker.io/library/debian:wheezy")
         assert layout.read()["manifests"][0]["digest"] == str(Digest.of(SECOND))
-        await index.put_tag(replace(_tag("wheezy"), state=TagState.ABSENT, descriptor=None))
+        await layout.catalog.put_tag(replace(_tag("wheezy"), state=TagState.ABSENT, descriptor=None))
         await layout.wait_for("docker.io/library/debian:jessie")
 
 
@@ -155,8 +143,8 @@ async def test_a_start_makes_up_for_what_a_killed_process_did_not_write(layout: 
 
 async def test_leaving_does_not_wait_for_the_dust_to_settle(layout: Layout) -> None:
     await put(layout.store, FIRST)
-    async with asyncio.timeout(20), layout.open(settle_seconds=3600) as index:
-        await index.put_tag(_tag("jessie"))
+    async with asyncio.timeout(20), layout.open(settle_seconds=3600):
+        await layout.catalog.put_tag(_tag("jessie"))
     assert layout.names() == ["docker.io/library/debian:jessie"]
 
 
@@ -164,28 +152,30 @@ async def test_what_changed_last_before_leaving_is_written(layout: Layout) -> No
     """Whether the writer waits, gathers or writes at that moment."""
     await put(layout.store, FIRST)
     for number in range(30):
-        async with layout.open(settle_seconds=0) as index:
-            await index.put_tag(_tag("jessie"))
+        async with layout.open(settle_seconds=0):
+            await layout.catalog.put_tag(_tag("jessie"))
             for _ in range(number):
                 await asyncio.sleep(0)
-            await index.put_tag(_tag(f"tag-{number}"))
+            await layout.catalog.put_tag(_tag(f"tag-{number}"))
         assert f"docker.io/library/debian:tag-{number}" in layout.names()
 
 
 async def test_an_index_that_cannot_be_written_stops_nobody(layout: Layout) -> None:
     (layout.root / INDEX_FILE).mkdir()
     await put(layout.store, FIRST)
-    async with layout.open() as index:
-        await index.put_tag(_tag("jessie"))
-        assert index.find_tag("docker.io", "library/debian", "jessie") == _tag("jessie")
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
+        assert layout.catalog.find_tag("docker.io", "library/debian", "jessie") == _tag("jessie")
 
 
 async def test_a_folder_with_many_writers_stays_readable(layout: Layout) -> None:
     """`polyarch resolve` beside `polyarch serve`: two processes write the same file."""
     await put(layout.store, FIRST)
-    async with layout.open(settle_seconds=0) as one, layout.open(settle_seconds=0) as two:
+    async with layout.open(settle_seconds=0), layout.open(settle_seconds=0):
         for number in range(40):
-            await asyncio.gather(one.put_tag(_tag(f"one-{number}")), two.put_tag(_tag(f"two-{number}")))
+            await asyncio.gather(
+                layout.catalog.put_tag(_tag(f"one-{number}")), layout.catalog.put_tag(_tag(f"two-{number}"))
+            )
             if (layout.root / INDEX_FILE).exists():
                 layout.read()
     assert len(layout.names()) == 80

@@ -35,7 +35,8 @@ async def folder(tmp_path: Path, writers: Executor) -> Path:
     for image in index.images:
         await _store_image(store, image)
     await put(store, index.manifest.content)
-    async with LayoutIndex(store.root, MemoryCatalog(), store, writers) as catalog:
+    catalog = MemoryCatalog()
+    async with LayoutIndex(store.root, catalog, store, writers):
         for tag, document in (("multi", index), ("single", ARM_V7)):
             blob = document.manifest
             found = Descriptor(blob.media_type, Digest.parse(blob.digest), len(blob.content))

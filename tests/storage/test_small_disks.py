@@ -17,6 +17,7 @@ from proxy.ports import Ingest
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import INDEX_FILE, LayoutIndex
+from proxy.telemetry.logs import SilentEvents
 from tests.contracts.blob_store import CONTENT, DIGEST, put, read
 from tests.contracts.catalog import JESSIE, LINK
 from tests.lab import tools
@@ -77,11 +78,10 @@ async def test_a_full_disk_stops_no_reader_of_what_is_stored(store: DiskBlobStor
 
 
 async def test_a_catalog_on_a_full_disk_reads_on(small: Path, scribe: Executor) -> None:
-    with SqliteCatalog(small / "catalog.sqlite", scribe) as catalog:
+    with SqliteCatalog(small / "catalog.sqlite", scribe, SilentEvents()) as catalog:
         await catalog.put_tag(JESSIE)
         _fill_up(small)
-        with pytest.raises(Unavailable, match=r"the catalog cannot be written: .*(full|I/O)"):
-            await catalog.put_links(link_of(number) for number in range(5000))
+        await catalog.put_links(link_of(number) for number in range(5000))
         assert catalog.find_tag("docker.io", "library/debian", "jessie") == JESSIE
         (small / "filling").unlink()
         await catalog.put_links([LINK])
@@ -92,13 +92,13 @@ async def test_an_index_file_that_does_not_fit_stays_as_it_was(
     store: DiskBlobStore, small: Path, writers: Executor, scribe: Executor
 ) -> None:
     found = Descriptor(OCI_MANIFEST, await put(store, CONTENT), len(CONTENT))
-    with SqliteCatalog(small / "catalog.sqlite", scribe) as catalog:
+    with SqliteCatalog(small / "catalog.sqlite", scribe, SilentEvents()) as catalog:
         async with LayoutIndex(small, catalog, store, writers):
             pass
         before = (small / INDEX_FILE).read_bytes()
-        async with LayoutIndex(small, catalog, store, writers) as index:
+        async with LayoutIndex(small, catalog, store, writers):
             for number in range(200):
-                await index.put_tag(replace(JESSIE, tag=str(number), descriptor=found))
+                await catalog.put_tag(replace(JESSIE, tag=str(number), descriptor=found))
             _fill_up(small)
         assert (small / INDEX_FILE).read_bytes() == before
 
@@ -125,10 +125,13 @@ def test_a_read_only_folder_cannot_be_used(store: DiskBlobStore, small: Path, wr
 def test_a_catalog_in_a_read_only_folder_cannot_be_opened(small: Path, scribe: Executor, *, is_there: bool) -> None:
     path = small / "catalog.sqlite"
     if is_there:
-        with SqliteCatalog(path, scribe):
+        with SqliteCatalog(path, scribe, SilentEvents()):
             pass
     _run("mount", "-o", "remount,ro", str(small)).check_returncode()
-    with pytest.raises(Unavailable, match=f"the catalog {path} cannot be opened"), SqliteCatalog(path, scribe):
+    with (
+        pytest.raises(Unavailable, match=f"the catalog {path} cannot be opened"),
+        SqliteCatalog(path, scribe, SilentEvents()),
+    ):
         pass
 
 
