@@ -29,6 +29,7 @@ from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.manifests import Manifests
 from proxy.service.pull import Puller, PullTools
+from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
@@ -104,7 +105,9 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe, events))
         owner = await stack.enter_async_context(TaskOwner(events))
         await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
-        shared = _share(settings, store, catalog, events, clock, owner)
+        recency = Recency(catalog, clock)
+        owner.start(recency.run(), name="recency")
+        shared = _share(settings, store, catalog, events, clock, owner, recency)
         fronts = {
             normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
             for upstream in settings.upstreams
@@ -114,7 +117,13 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
 
 
 def _share(
-    settings: Settings, store: BlobStore, catalog: Catalog, events: ServerEvents, clock: Clock, owner: TaskOwner
+    settings: Settings,
+    store: BlobStore,
+    catalog: Catalog,
+    events: ServerEvents,
+    clock: Clock,
+    owner: TaskOwner,
+    recency: Recency,
 ) -> _Shared:
     manifests = Manifests(store, catalog, events, memory_bytes=settings.cache.memory)
     fills = Fills(FillTools(store, clock, events, FillPolicy()), owner)
@@ -125,7 +134,7 @@ def _share(
         settings,
         lookups,
         ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
-        PullTools(catalog, store, manifests, fills, events),
+        PullTools(catalog, store, manifests, fills, events, recency.note),
         _freshness(settings),
         clock,
     )

@@ -103,7 +103,13 @@ class Manifests:
         """Remember that a repository was shown this manifest, and where its children are to be had."""
         origins = dict.fromkeys((repository, origin)) if origin else {repository: None}
         links = [link for shown in origins for link in _links(upstream, shown, origin, manifest)]
+        await self._catalog.put_contents(manifest.digest, (child.digest for child in manifest.document.children))
         await self._catalog.put_links(links)
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Forget manifests that have left the store."""
+        for digest in digests:
+            self._memory.pop(digest, None)
 
     def _read(self, digest: Digest) -> bytes | None:
         try:

@@ -72,6 +72,8 @@ class PullTools:
     manifests: Manifests
     fills: Fills
     events: Events
+    note_use: Callable[[Digest], None]
+    """Told of all content that is asked for: what was used last leaves last."""
 
 
 class Puller:
@@ -113,6 +115,7 @@ class Puller:
         choice = choose(resolution, asker, refuse_missing=self._resolver.policy.refuse_missing)
         if choice.descriptor is None:
             raise _no_answer(resolution, choice)
+        self._tools.note_use(resolution.synthesis.digest if resolution.synthesis else choice.descriptor.digest)
         content = choice.synthesis.content if choice.synthesis else None
         if content is None and not (is_head and choice.descriptor.size):
             manifest = await self._manifest(repositories[-1], choice.descriptor.digest, choice.repository)
@@ -127,6 +130,7 @@ class Puller:
             UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
         """
         repository = repositories[-1]
+        self._tools.note_use(digest)
         link = self._tools.catalog.find_link(self.name, repository, digest)
         if link is not None and link.is_proven:
             manifest = await self._tools.manifests.find(digest, link.media_type)
@@ -144,6 +148,7 @@ class Puller:
             UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
         """
         repository, tools = repositories[-1], self._tools
+        tools.note_use(digest)
         link = await self._settled_link(repository, digest)
         fill = tools.fills.find(digest)
         is_others = fill is not None and not fill.comes_from(self._upstream, _origins(link, repositories))
@@ -162,6 +167,7 @@ class Puller:
         Raises:
             As `get_blob`.
         """
+        self._tools.note_use(digest)
         link = await self._settled_link(repositories[-1], digest)
         size = self._tools.store.find_size(digest)
         if size is not None and link is not None and link.is_proven:

@@ -1,6 +1,7 @@
 """Resolutions of one upstream's tags: driven, stored, and remembered as long as their answers hold."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,6 +9,7 @@ import cachetools
 
 from proxy.arch.questions import Answer, Present, Question
 from proxy.arch.resolution import Policy, Resolution, resolve
+from proxy.oci.digests import Digest
 from proxy.oci.manifests import parse_manifest
 from proxy.ports import Catalog, Clock, Events, Link
 from proxy.service.freshness import CacheState
@@ -91,7 +93,7 @@ class Resolver:
         return await gather_bounded([partial(self._lookups.ask, question) for question in questions], limit)
 
     async def _keep(self, resolution: Resolution, known: list[Known]) -> Resolved:
-        await self._store(resolution)
+        await self._store(resolution, known)
         seconds = min((one.seconds for one in known), default=0.0)
         if not resolution.is_complete:
             seconds = min(seconds, INCOMPLETE_SECONDS)
@@ -104,14 +106,26 @@ class Resolver:
         self._tools.events.note("tag.resolved", reference=name, cache=state, trail=resolution.trail.as_lines())
         return resolved
 
-    async def _store(self, resolution: Resolution) -> None:
-        """Make everything that the answer names servable, before anybody is given it."""
+    def forget(self, digests: Collection[Digest] | None = None) -> None:
+        """Forget resolutions that are answered with content that has left the store; all of them if none is named."""
+        for key, resolved in list(self._resolved.items()):
+            if digests is None or _answered(resolved.resolution) & set(digests):
+                del self._resolved[key]
+
+    async def _store(self, resolution: Resolution, known: list[Known]) -> None:
+        """Make everything that the answer names servable, before anybody is given it.
+
+        Whatever the answer was made from belongs to it, too: without that, nobody could make it again offline.
+        """
         made, upstream, repository = resolution.synthesis, self._lookups.name, resolution.repository
         if made is None:
             return
         manifest = StoredManifest(made.content, made.digest, parse_manifest(made.content, made.media_type))
         await self._tools.manifests.put(manifest)
         await self._tools.manifests.link(upstream, repository, "", manifest)
+        looked_at = (one.answer.descriptor.digest for one in known if isinstance(one.answer, Present))
+        await self._tools.catalog.put_contents(manifest.digest, looked_at)
+        await self._tools.catalog.put_answer(upstream, repository, resolution.tag, manifest.digest)
         additions = resolution.additions
         await self._tools.catalog.put_links(
             Link(upstream, repository, found.digest, entry.repository, found.media_type, found.size)
@@ -121,6 +135,11 @@ class Resolver:
 
     def __repr__(self) -> str:
         return f"<Resolver of {self._lookups.name}: {len(self._resolved)} tags>"
+
+
+def _answered(resolution: Resolution) -> set[Digest]:
+    made, found = resolution.synthesis, resolution.upstream
+    return {*([made.digest] if made else ()), *([found.descriptor.digest] if isinstance(found, Present) else ())}
 
 
 def _is_settled(resolved: Resolved) -> bool:

@@ -20,6 +20,7 @@ from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.manifests import Manifests
 from proxy.service.pull import Puller, PullTools
+from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
@@ -81,7 +82,7 @@ class Kept:
     """What outlives the process."""
 
     store: BlobStore = field(default_factory=MemoryBlobStore)
-    catalog: Catalog = field(default_factory=MemoryCatalog)
+    catalog: MemoryCatalog | SqliteCatalog = field(default_factory=MemoryCatalog)
 
 
 @contextmanager
@@ -139,7 +140,7 @@ async def open_bench(
         lookups = Lookups(name, upstream, freshness, tools)
         resolver = Resolver(lookups, policy, ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)))
         listings = Listings(name, upstream, manifests, catalog, freshness, clock)
-        pull = PullTools(catalog, store, manifests, fills, events)
+        pull = PullTools(catalog, store, manifests, fills, events, Recency(catalog, clock).note)
         puller = Puller(name, upstream, lookups, resolver, listings, pull)
         yield Bench(
             upstream, store, catalog, clock, events, owner, manifests, fills, lookups, resolver, listings, puller
