@@ -27,6 +27,8 @@ class Proxy:
     cache: Path
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
+    """A command that is given the proxy's own as its last arguments, and becomes it."""
     _program: Program | None = None
 
     @property
@@ -41,7 +43,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Start it and wait until it serves."""
-        command = (*COMMAND, "serve", "--listen", self.host, "--cache", str(self.cache), *self.arguments)
+        command = (*self.wrapper, *COMMAND, "serve", "--listen", self.host, "--cache", str(self.cache), *self.arguments)
         environment = {**ENVIRONMENT, **self.environment}
         self._program = Program(*command, log=self.folder / "log", environment=environment)
         await self._program.wait_for_http(f"{self.url}/v2/")
@@ -85,6 +87,7 @@ class StartProxy:
         cache: Path | None = None,
         arguments: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
+        wrapper: tuple[str, ...] = (),
     ) -> Proxy:
         """Start a proxy and wait until it serves.
 
@@ -94,6 +97,7 @@ class StartProxy:
             cache: The cache folder; a fresh one by default.
             arguments: More arguments for `serve`.
             environment: More environment variables.
+            wrapper: A command to run it by, which replaces itself by the command that follows.
         """
         folder = self._folder / f"proxy-{len(self._started)}"
         folder.mkdir()
@@ -103,7 +107,7 @@ class StartProxy:
         if upstream is not None:
             arguments = ("--upstream", upstream, *arguments)
         host = f"127.0.0.1:{pick_free_port()}"
-        proxy = Proxy(folder, host, cache or folder / "cache", arguments, environment or {})
+        proxy = Proxy(folder, host, cache or folder / "cache", arguments, environment or {}, wrapper)
         self._started.append(proxy)
         await proxy.start()
         return proxy

@@ -53,6 +53,16 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """Let another fault strike only where somebody takes up what was broken off: requests with a `Range`."""
+
+    fault: Fault
+
+    def apply(self, answer: Answer, asked: Asked) -> Answer:
+        return self.fault.apply(answer, asked) if "Range" in asked.headers else answer
+
+
+@dataclass(frozen=True, slots=True)
 class WrongBytes:
     """Flip one bit in the body's first byte; everything else stays as announced."""
 
