@@ -19,7 +19,7 @@ from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 from proxy.ports import BlobStore, Catalog, Clock
-from proxy.server.app import build_app
+from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
 from proxy.server.registry import RegistryHandler
@@ -62,7 +62,7 @@ class SystemClock:
 class Running:
     """Everything that runs, for the commands that need it."""
 
-    app: web.Application
+    server: web.Server
     fronts: dict[str, Front]
     store: BlobStore
     catalog: Catalog
@@ -113,7 +113,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
             for upstream in settings.upstreams
         }
         handler = RegistryHandler(fronts, store, default_platform=settings.resolution.default_platform)
-        yield Running(build_app(handler, events, clock), fronts, store, catalog, owns_cache)
+        yield Running(build_server(handler, events, clock), fronts, store, catalog, owns_cache)
 
 
 def _share(

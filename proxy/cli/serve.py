@@ -42,7 +42,7 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
             raise Unavailable(
                 f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
             )
-        runner = web.AppRunner(running.app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+        runner = web.ServerRunner(running.server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             address = await _listen(runner, *settings.server.listen)
@@ -54,7 +54,7 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
             await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+async def _listen(runner: web.ServerRunner, host: str, port: int) -> str:
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:
         await site.start()

@@ -34,7 +34,11 @@ class BodyCutShort(Exception):
 
 
 async def send_blob(
-    request: web.Request, store: BlobStore, answer: BlobAnswer, ranges: Sequence[ByteRange], headers: Mapping[str, str]
+    request: web.BaseRequest,
+    store: BlobStore,
+    answer: BlobAnswer,
+    ranges: Sequence[ByteRange],
+    headers: Mapping[str, str],
 ) -> web.StreamResponse:
     """Send a blob, or the parts of it that were asked for.
 
@@ -61,7 +65,7 @@ async def send_blob(
     return response
 
 
-async def _send(request: web.Request, response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
+async def _send(request: web.BaseRequest, response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
     """Send what is there: by the kernel, but for small parts and through TLS."""
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -78,14 +82,14 @@ async def _send_pieces(response: web.StreamResponse, reader: Readable, part: Byt
         await response.write(reader.read_at(offset, min(PIECE_BYTES, part.stop - offset)))
 
 
-async def _send_following(request: web.Request, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
+async def _send_following(request: web.BaseRequest, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
     async with aclosing(fill.follow(part)) as parts:
         async for readable, there in parts:
             await _send(request, response, readable, there)
 
 
 @contextmanager
-def _body_of(response: web.StreamResponse, request: web.Request) -> Iterator[None]:
+def _body_of(response: web.StreamResponse, request: web.BaseRequest) -> Iterator[None]:
     """Close the connection if the body of a response fails, whatever the reason.
 
     Nothing else may be written to it: an error's envelope would be taken for a part of the blob.
@@ -102,7 +106,11 @@ def _body_of(response: web.StreamResponse, request: web.Request) -> Iterator[Non
 
 
 async def _send_parts(
-    request: web.Request, store: BlobStore, answer: BlobAnswer, ranges: Sequence[ByteRange], headers: Mapping[str, str]
+    request: web.BaseRequest,
+    store: BlobStore,
+    answer: BlobAnswer,
+    ranges: Sequence[ByteRange],
+    headers: Mapping[str, str],
 ) -> web.StreamResponse:
     """Send several ranges as `multipart/byteranges` (RFC 9110 §14.6)."""
     boundary = secrets.token_hex(16)

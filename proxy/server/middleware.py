@@ -1,17 +1,20 @@
 """What stands around every handler: the log line, and the one translation of errors into the registry's envelope."""
 
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from proxy.oci import media_types
-from proxy.oci.errors import NotFound, RegistryError
-from proxy.oci.routes import quote_path
+from proxy.oci.errors import ClientError, NotFound, RegistryError
 from proxy.ports import Clock, Events
 from proxy.server.answers import API_VERSION
 from proxy.server.bodies import BodyCutShort
+from proxy.server.reading import quote_path_of
 from proxy.server.registry import REMARKS
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class ServerEvents(Events, Protocol):
@@ -21,15 +24,25 @@ class ServerEvents(Events, Protocol):
         """Tell of a fault, with the exception that is being handled."""
 
 
-class _Unknown(RegistryError):
+class Fault(RegistryError):
     """A fault of our own that nobody foresaw."""
 
+    def __init__(self) -> None:
+        """Say no more: what it was is in the log."""
+        super().__init__("the proxy failed; its log has the reason")
 
-def log_requests(events: Events, clock: Clock) -> Middleware:
-    """Make the middleware that writes one line a request."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+class MalformedRequest(ClientError):
+    """What came is no request of HTTP/1.1 (RFC 9112 §2.2)."""
+
+    code = "UNSUPPORTED"
+    status = HTTPStatus.BAD_REQUEST
+
+
+def log_requests(handler: Handler, events: Events, clock: Clock) -> Handler:
+    """Write one line a request."""
+
+    async def logged(request: web.BaseRequest) -> web.StreamResponse:
         started = clock.monotonic()
         remarks = request[REMARKS] = {}
         status: int | str = "gone"
@@ -41,39 +54,36 @@ def log_requests(events: Events, clock: Clock) -> Middleware:
             events.note(
                 "request",
                 method=request.method,
-                path=quote_path(request.path),
+                path=quote_path_of(request),
                 status=status,
                 client=request.remote,
                 ms=round((clock.monotonic() - started) * 1000, 1),
                 **remarks,
             )
 
-    return middleware
+    return logged
 
 
-def answer_errors(events: ServerEvents) -> Middleware:
-    """Make the middleware that turns errors into answers."""
+def answer_errors(handler: Handler, events: ServerEvents) -> Handler:
+    """Turn errors into answers."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answered(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handler(request)
         except BodyCutShort as error:
             request[REMARKS]["body"] = "left by the client" if error.reason is None else "cut short"
             if error.reason is not None:
-                events.warn("body.cut_short", path=quote_path(request.path), reason=error.reason)
+                events.warn("body.cut_short", path=quote_path_of(request), reason=error.reason)
             return error.response  # aiohttp would log anything that is raised as a fault
         except RegistryError as error:
             if not isinstance(error, NotFound):
-                events.warn("request.failed", path=quote_path(request.path), code=error.code, reason=error.message)
+                events.warn("request.failed", path=quote_path_of(request), code=error.code, reason=error.message)
             return error_response(error)
-        except (ConnectionError, web.HTTPException):
-            raise
         except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, a client gets the envelope
-            events.fail("request.crashed", path=quote_path(request.path))
-            return error_response(_Unknown("the proxy failed; its log has the reason"))
+            events.fail("request.crashed", path=quote_path_of(request))
+            return error_response(Fault())
 
-    return middleware
+    return answered
 
 
 def error_response(error: RegistryError) -> web.Response:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from proxy.arch.choice import Asker
-from proxy.arch.detection import ClientHints, Detection, detect
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidQuery, Unsupported
@@ -21,13 +20,13 @@ from proxy.oci.routes import (
     Ping,
     ReferrersRoute,
     TagListRoute,
-    parse_route,
     quote_path,
 )
 from proxy.ports import BlobStore, TagPage
 from proxy.server.answers import API_VERSION, content_headers, resolution_headers
 from proxy.server.bodies import send_blob
 from proxy.server.fronts import Front, Place, check_prefix, pick_front, place_in
+from proxy.server.reading import accepted_by, detect_client, namespace_of, quote_path_of, raw_path_of, read_route
 from proxy.service.pull import ManifestAnswer
 
 READ_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
@@ -41,7 +40,7 @@ REMARKS: web.RequestKey[dict[str, object]] = web.RequestKey("remarks", dict)
 class _Asked:
     """A request, as far as it is understood."""
 
-    request: web.Request
+    request: web.BaseRequest
     front: Front
     place: Place
 
@@ -52,7 +51,7 @@ class _Asked:
     @property
     def namespace_headers(self) -> dict[str, str]:
         """What tells a client that its `?ns=` was understood (distribution-spec, main, "Proxying")."""
-        namespace = self.request.query.get("ns")
+        namespace = namespace_of(self.request)
         return {"OCI-Namespace": namespace} if namespace else {}
 
 
@@ -65,7 +64,7 @@ class RegistryHandler:
         self._store = store
         self._default_platform = default_platform
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request.
 
         Raises:
@@ -73,12 +72,12 @@ class RegistryHandler:
         """
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
-        route = parse_route(request.raw_path.partition("?")[0])
+        route = read_route(raw_path_of(request))
         resource = route.resource
         if isinstance(resource, Ping):
             check_prefix(route.prefix)
             return web.json_response({}, headers=API_VERSION)
-        front = pick_front(self._fronts, request.query.get("ns"))
+        front = pick_front(self._fronts, namespace_of(request))
         asked = _Asked(request, front, place_in(front, route.prefix, resource.repository))
         response = await self._answer(asked, resource)
         if not response.prepared:
@@ -99,9 +98,8 @@ class RegistryHandler:
                 return await _referrers(asked, digest)
 
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
-        detection = self._detect(asked)
-        accepted = media_types.parse_accept(asked.request.headers.getall(hdrs.ACCEPT, []))
-        asker = Asker(detection, accepted, wants_manifest=detection.evidence == "path")
+        detection = detect_client(asked.request, asked.place.path_word, self._default_platform)
+        asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.evidence == "path")
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
         headers = resolution_headers(answer, detection)
         asked.request[REMARKS].update(
@@ -134,10 +132,6 @@ class RegistryHandler:
         ranges = parse_range(request.headers.get(hdrs.RANGE), answer.size)
         return await send_blob(request, self._store, answer, ranges, headers)
 
-    def _detect(self, asked: _Asked) -> Detection:
-        user_agent = asked.request.headers.get(hdrs.USER_AGENT, "")
-        return detect(ClientHints(asked.place.path_word, user_agent), default=self._default_platform)
-
 
 def _manifest_response(asked: _Asked, answer: ManifestAnswer, extra: Mapping[str, str]) -> web.Response:
     asked.request[REMARKS].update(cache=str(answer.state), digest=str(answer.descriptor.digest))
@@ -147,7 +141,7 @@ def _manifest_response(asked: _Asked, answer: ManifestAnswer, extra: Mapping[str
     return web.Response(body=None if asked.is_head else answer.content, headers=headers)
 
 
-def _is_known(request: web.Request, digest: Digest) -> bool:
+def _is_known(request: web.BaseRequest, digest: Digest) -> bool:
     header = request.headers.get(hdrs.IF_NONE_MATCH, "")
     return bool(header) and str(digest) in header
 
@@ -178,15 +172,15 @@ def _limit(text: str | None) -> int | None:
     return min(int(text), MAX_TAGS)
 
 
-def _next_link(request: web.Request, page: TagPage, limit: int | None) -> dict[str, str]:
+def _next_link(request: web.BaseRequest, page: TagPage, limit: int | None) -> dict[str, str]:
     if page.last is None:
         return {}
-    namespace = request.query.get("ns")
+    namespace = namespace_of(request)
     # Upstream's word, and so perhaps no tag at all.
     query = f"n={limit or len(page.tags)}&last={quote_path(page.last)}" + (
         f"&ns={quote_path(namespace)}" if namespace else ""
     )
-    return {"Link": f'<{quote_path(request.path)}?{query}>; rel="next"'}
+    return {"Link": f'<{quote_path_of(request)}?{query}>; rel="next"'}
 
 
 async def _referrers(asked: _Asked, digest: Digest) -> web.Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from proxy.arch.candidates import official_templates, proposal_templates
 from proxy.arch.resolution import Policy
 from proxy.oci.platforms import Platform
-from proxy.server.app import build_app
+from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.registry import RegistryHandler
 from tests.fakes.clock import ManualClock
@@ -40,6 +40,8 @@ class Served:
     events: RecordingEvents
     """What the server tells, apart from the use cases."""
     client: httpx.AsyncClient
+    stop: Callable[[], Awaitable[None]]
+    """Stops the server before its time."""
 
     @property
     def upstream(self) -> FakeUpstream:
@@ -77,6 +79,10 @@ class Wire:
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         await self._writer.drain()
         return self
+
+    def write(self, content: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(content)
 
     async def head(self) -> Head:
         """Read the head of an answer."""
@@ -116,6 +122,7 @@ async def serve(
     tls: bool = False,
     default_platform: Platform | None = None,
     clock: ManualClock | None = None,
+    shutdown_seconds: float = 0,
 ) -> AsyncIterator[Served]:
     """Serve Docker Hub, and a registry of one's own, from the same store."""
     kept, own, events, clock = kept or Kept(), FakeUpstream(), RecordingEvents(), clock or ManualClock()
@@ -124,7 +131,7 @@ async def serve(
         other = await stack.enter_async_context(open_bench(own, kept, policy=OWN_POLICY, name=OWN))
         fronts = {HUB: Front(bench.puller, has_library=True), OWN: Front(other.puller, has_words=True)}
         handler = RegistryHandler(fronts, kept.store, default_platform=default_platform)
-        runner = web.AppRunner(build_app(handler, events, clock), access_log=None, shutdown_timeout=0)
+        runner = web.ServerRunner(build_server(handler, events, clock), shutdown_timeout=shutdown_seconds)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_server_tls() if tls else None).start()
@@ -133,7 +140,7 @@ async def serve(
         address = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         client = httpx.AsyncClient(base_url=address, trust_env=False, verify=trust, timeout=30)
         await stack.enter_async_context(client)
-        yield Served(port, bench, own, events, client)
+        yield Served(port, bench, own, events, client, runner.cleanup)
 
 
 def _server_tls() -> ssl.SSLContext:

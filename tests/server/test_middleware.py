@@ -1,12 +1,8 @@
-import httpx
 import pytest
-from aiohttp import web
 
 from proxy.oci.errors import RangeNotSatisfiable, RegistryError, Unavailable, UpstreamRefused, UpstreamUnreachable
-from proxy.server.app import build_app
 from proxy.server.middleware import error_response
 from tests.fakes.clock import ManualClock
-from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.server.serving import Served, serve
 from tests.server.test_registry import CHILD, JESSIE, PI_2, error_of
@@ -125,24 +121,3 @@ async def test_a_client_that_leaves_early_is_no_fault(served: Served) -> None:
     assert served.upstream.count(Kind.GET_BLOB) == 1
     assert served.events.faults == []
     assert served.events.warnings == []
-
-
-async def test_aiohttps_own_errors_are_left_to_it() -> None:
-    """They are answers, such as a redirect; no handler of ours raises one."""
-
-    class Handler:
-        async def handle(self, request: web.Request) -> web.StreamResponse:
-            raise web.HTTPFound("/elsewhere")
-
-    events = RecordingEvents()
-    app = build_app(Handler(), events, ManualClock())  # type: ignore[arg-type]  # only `handle` is asked of it
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-    finally:
-        await runner.cleanup()
-    assert answer.status_code == 302
-    assert events.named("request")[0]["status"] == "gone"

@@ -1,0 +1,84 @@
+"""The HTTP server below the handlers: aiohttp's low-level one, with its own errors told in the registry's words.
+
+There is no `web.Application`: the pull API's grammar is ours (`oci/routes.py`), so a router that decodes and compares
+piece by piece would only stand in its way, and the frame around it costs as much as answering a manifest does.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from proxy.ports import Clock
+from proxy.server.middleware import (
+    Fault,
+    Handler,
+    MalformedRequest,
+    ServerEvents,
+    answer_errors,
+    error_response,
+    log_requests,
+)
+from proxy.server.registry import RegistryHandler
+
+LINGER_SECONDS = 1.0
+"""How long a body that was refused is read on, so that its sender sees the answer before the connection ends."""
+OPTIONS: dict[str, Any] = {"access_log": None, "lingering_time": LINGER_SECONDS, "auto_decompress": False}
+
+
+def build_server(registry: RegistryHandler, events: ServerEvents, clock: Clock) -> web.Server:
+    """Make the server: one handler for every path and method, and what stands around it, outermost first."""
+    return RegistryServer(log_requests(answer_errors(registry.handle, events), events, clock), events)
+
+
+class RegistryServer(web.Server):
+    """Makes a `Connection` of each connection."""
+
+    def __init__(self, handler: Handler, events: ServerEvents) -> None:
+        """Take what answers requests, and where to tell of what is none."""
+        super().__init__(handler)
+        self._events = events
+
+    def __call__(self) -> web.RequestHandler:
+        """Answer the protocol for a new connection."""
+        return Connection(self, self._events)
+
+
+class Connection(web.RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, server: web.Server, events: ServerEvents) -> None:
+        """Belong to a server."""
+        super().__init__(server, loop=asyncio.get_running_loop(), **OPTIONS)
+        self._events = events
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read as a request, and close: where the next one begins is not known.
+
+        Raises:
+            ConnectionError: Something was sent already; an envelope would be taken for a part of it.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer had begun")
+        if status == HTTPStatus.BAD_REQUEST:
+            reason = (message or "").partition("\n")[0].rstrip(":")
+            self._events.note("request.malformed", status=status, client=request.remote, reason=reason)
+            response = error_response(MalformedRequest(f"not a request of HTTP/1.1: {reason}"))
+        else:
+            self._events.fail("request.crashed", client=request.remote, reason=repr(exc))
+            response = error_response(Fault())
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **_: Any) -> None:
+        """Tell of a fault in aiohttp, or in what it called, as of any other."""
+        self._events.fail("connection.crashed", reason=str(args[0]))

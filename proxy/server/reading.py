@@ -1,0 +1,78 @@
+"""What the texts of a request mean. The same few come again and again, so their meanings are remembered.
+
+Only pure functions of texts belong here, and only short texts are remembered: whatever clients send, the memory stays
+small.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+
+from proxy.arch.detection import MAX_USER_AGENT_LENGTH, ClientHints, Detection, detect
+from proxy.oci import media_types
+from proxy.oci.platforms import Platform
+from proxy.oci.routes import parse_route, quote_path
+
+MAX_REMEMBERED = 1024
+MAX_TEXT_LENGTH = 1024
+
+_T = TypeVar("_T")
+
+
+def _remembered(read: Callable[[str], _T]) -> Callable[[str], _T]:
+    remembered = lru_cache(MAX_REMEMBERED)(read)
+
+    @wraps(read)
+    def reading(text: str) -> _T:
+        return remembered(text) if len(text) <= MAX_TEXT_LENGTH else read(text)
+
+    return reading
+
+
+read_route = _remembered(parse_route)
+
+
+@_remembered
+def read_accept(lines: str) -> frozenset[str]:
+    """Read all `Accept` lines, joined by commas."""
+    return media_types.parse_accept([lines])
+
+
+@lru_cache(MAX_REMEMBERED)
+def read_client(path_word: str, user_agent: str, default: Platform | None) -> Detection:
+    """Answer the platform of a client by what it shows of itself."""
+    return detect(ClientHints(path_word, user_agent), default=default)
+
+
+@_remembered
+def _quote_raw_path(path: str) -> str:
+    return quote_path(unquote(path, errors="surrogateescape"))
+
+
+def raw_path_of(request: web.BaseRequest) -> str:
+    """Answer the path as it came over the wire, without its query."""
+    return request.raw_path.partition("?")[0]
+
+
+def quote_path_of(request: web.BaseRequest) -> str:
+    """Answer the path as it may stand in a log line or in a header."""
+    return _quote_raw_path(raw_path_of(request))
+
+
+def namespace_of(request: web.BaseRequest) -> str | None:
+    """Answer the `?ns=` of a request, if it has one: the upstream that is meant."""
+    return request.query.get("ns") if "?" in request.raw_path else None
+
+
+def accepted_by(request: web.BaseRequest) -> frozenset[str]:
+    """Answer the media types that a client accepts, in all its `Accept` lines."""
+    return read_accept(",".join(request.headers.getall(hdrs.ACCEPT, ())))
+
+
+def detect_client(request: web.BaseRequest, path_word: str, default: Platform | None) -> Detection:
+    """Answer the platform of a client, by its request."""
+    user_agent = request.headers.get(hdrs.USER_AGENT, "")
+    return read_client(path_word, user_agent if len(user_agent) <= MAX_USER_AGENT_LENGTH else "", default)

@@ -1,0 +1,83 @@
+from collections.abc import Mapping
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.arch.detection import MAX_USER_AGENT_LENGTH, ClientHints, detect
+from proxy.oci import media_types
+from proxy.oci.errors import InvalidDigest, NameUnknown
+from proxy.oci.platforms import Platform
+from proxy.oci.routes import Ping, parse_route
+from proxy.server.reading import (
+    MAX_TEXT_LENGTH,
+    accepted_by,
+    detect_client,
+    namespace_of,
+    quote_path_of,
+    raw_path_of,
+    read_accept,
+    read_route,
+)
+
+PI_2 = "docker/28.5.1 go/go1.24 git-commit/f8215cc kernel/6.1.21-v7+ os/linux arch/arm"
+
+
+def request(path: str = "/v2/", headers: Mapping[str, str] | None = None) -> web.BaseRequest:
+    return make_mocked_request("GET", path, headers=headers)
+
+
+@given(lines=st.lists(st.text("ab*/;q=0.1, ", max_size=30), max_size=4))
+def test_accept_lines_are_one_set_however_they_are_cut(lines: list[str]) -> None:
+    assert read_accept(",".join(lines)) == media_types.parse_accept(lines)
+
+
+@pytest.mark.parametrize("length", [1, MAX_TEXT_LENGTH, MAX_TEXT_LENGTH + 1, 8000])
+def test_a_text_means_the_same_whether_it_is_remembered_or_not(length: int) -> None:
+    for _ in range(2):
+        assert read_accept("a" * length) == {"a" * length}
+
+
+def test_what_is_wrong_is_wrong_again() -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidDigest):
+            read_route("/v2/a/blobs/sha256:12")
+        with pytest.raises(NameUnknown):
+            read_route("/v2/a/" + "b" * 8000)
+
+
+def test_a_path_is_remembered() -> None:
+    assert read_route("/v2/a/manifests/1") is read_route("/v2/a/manifests/1")
+    assert read_route("/v2/a/manifests/1") == parse_route("/v2/a/manifests/1")
+    assert read_route("/v2/").resource == Ping()
+
+
+@pytest.mark.parametrize(
+    ("path", "raw", "quoted", "namespace"),
+    [
+        pytest.param("/v2/?", "/v2/", "/v2/", None, id="an empty query"),
+        pytest.param("/v2/a%2Fb%0d?ns=docker.io", "/v2/a%2Fb%0d", "/v2/a/b%0D", "docker.io", id="encoded"),
+        pytest.param("/v2/%ff?n=1", "/v2/%ff", "/v2/%FF", None, id="no text"),
+        pytest.param("/v2/a?ns=", "/v2/a", "/v2/a", "", id="an empty namespace"),
+        pytest.param("/v2/a?ns=a&ns=b", "/v2/a", "/v2/a", "a", id="two namespaces"),
+    ],
+)
+def test_the_parts_of_a_target(path: str, raw: str, quoted: str, namespace: str | None) -> None:
+    asked = request(path)
+    assert (raw_path_of(asked), quote_path_of(asked), namespace_of(asked)) == (raw, quoted, namespace)
+
+
+def test_who_sends_no_accept_accepts_anything() -> None:
+    assert accepted_by(request()) == frozenset()
+    assert accepted_by(request(headers={"Accept": "a/b, c/d;q=0"})) == {"a/b"}
+
+
+@pytest.mark.parametrize("agent", ["", "curl/8", PI_2, PI_2 + " " * MAX_USER_AGENT_LENGTH])
+@pytest.mark.parametrize("word", ["", "arm6"])
+@pytest.mark.parametrize("default", [None, Platform.parse("linux/amd64")])
+def test_a_client_is_detected_as_if_nothing_were_remembered(agent: str, word: str, default: Platform | None) -> None:
+    for _ in range(2):
+        found = detect_client(request(headers={"User-Agent": agent}), word, default)
+        assert found == detect(ClientHints(word, agent), default=default)
