@@ -281,8 +281,8 @@ class Ingest(Readable, Protocol):
     def written(self) -> int:
         """How many bytes are written, and can be read."""
 
-    async def write(self, chunk: bytes, /) -> None:
-        """Append bytes. Raises Unavailable if the store has no room."""
+    async def write(self, *chunks: bytes) -> None:
+        """Append bytes. Raises Unavailable if the store has no room; `written` tells what it still took."""
 
     def verify(self) -> None:
         """Hold the written bytes against the digest. Raises UpstreamMisbehaved if they are not what it says."""

@@ -23,7 +23,9 @@ from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
 from proxy.server.registry import RegistryHandler
-from proxy.service.fill import FillPolicy, Fills, FillTools
+from proxy.service.caching import Caching
+from proxy.service.download import FillPolicy
+from proxy.service.fill import EndlessRoom, Fills, FillTools
 from proxy.service.freshness import Freshness
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
@@ -125,8 +127,9 @@ def _share(
     owner: TaskOwner,
     recency: Recency,
 ) -> _Shared:
-    manifests = Manifests(store, catalog, events, memory_bytes=settings.cache.memory)
-    fills = Fills(FillTools(store, clock, events, FillPolicy()), owner)
+    caching = Caching(events)
+    manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory)
+    fills = Fills(FillTools(store, events, _fill_policy(settings), EndlessRoom(), caching), owner)
     lookups = LookupTools(
         catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)
     )
@@ -138,6 +141,10 @@ def _share(
         _freshness(settings),
         clock,
     )
+
+
+def _fill_policy(settings: Settings) -> FillPolicy:
+    return FillPolicy(keep_without_clients=settings.fill.keep_without_clients)
 
 
 def _freshness(settings: Settings) -> Freshness:

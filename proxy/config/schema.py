@@ -96,6 +96,15 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FillSettings:
+    """`[fill]`: how blobs are downloaded."""
+
+    keep_without_clients: bool = _setting(
+        parse_flag, "Whether a download goes on when every client that wanted it has left.", default=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ResolutionSettings:
     """`[resolution]`: which image for whom."""
 
@@ -209,6 +218,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    fill: FillSettings = field(default_factory=FillSettings)
     resolution: ResolutionSettings = field(default_factory=ResolutionSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     upstream: tuple[UpstreamSettings, ...] = field(default=(), metadata={"items": UpstreamSettings})

@@ -4,6 +4,8 @@ A fill belongs to no client. It writes to the store as bytes arrive, hashes as i
 and commits only what has the right size and digest. Readers follow the growing blob at their own pace, from any offset;
 a slow or leaving one slows or ends nothing. The last byte is given out only when the whole is verified, so that a body
 that turns out wrong is cut visibly short.
+
+Where the store has no room, the fill ends, and its readers go on without it (`service/relay.py`).
 """
 
 import asyncio
@@ -11,42 +13,56 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import (
-    NotFound,
-    RegistryError,
-    Unavailable,
-    UpstreamMisbehaved,
-    UpstreamRefused,
-    UpstreamUnreachable,
-)
+from proxy.oci.errors import RegistryError, Unavailable, UpstreamUnreachable
 from proxy.oci.ranges import ByteRange
-from proxy.ports import BlobSource, BlobStore, BlobStream, Clock, Events, Ingest, Readable
+from proxy.ports import BlobSource, BlobStore, Events, Ingest, Readable
+from proxy.service.batches import BatchWriter
+from proxy.service.caching import Caching
+from proxy.service.download import Download, FillPolicy, FillSource
+from proxy.service.relay import Relay
 from proxy.service.tasks import TaskOwner
 
-BATCH_BYTES = 1024 * 1024
-"""How much is gathered before it is written; and how much a reader takes at once."""
-FLUSH_SECONDS = 0.1
-"""How long bytes of a slow upstream are gathered before readers see them."""
+PIECE_BYTES = 1024 * 1024
+"""How much a reader takes at once."""
+
+
+class Room(Protocol):
+    """Who decides whether there is room for a blob."""
+
+    def reserve(self, digest: Digest, size: int | None, /) -> bool:
+        """Make room for a blob that is about to be written; tell whether there is some. The size may be unknown."""
+
+    def release(self, digest: Digest, stored: int, /) -> None:
+        """Hear that it was written, and takes so many bytes now, or none."""
+
+
+class EndlessRoom:
+    """Room for everything."""
+
+    def reserve(self, _digest: Digest, _size: int | None, /) -> bool:
+        """Tell that there is room."""
+        return True
+
+    def release(self, _digest: Digest, _stored: int, /) -> None:
+        """Hear it, and forget it."""
+
+
+class NoRoom(Unavailable):
+    """The store has room for a blob of this size neither now nor later."""
 
 
 @dataclass(frozen=True, slots=True)
-class FillPolicy:
-    """How hard a fill tries."""
+class FillTools:
+    """What every fill works with."""
 
-    resumes: int = 5
-    """How often in a row it takes up a broken download, without a byte of progress in between."""
-    resume_wait_seconds: float = 0.2
-    """The wait before the first resume; it doubles from there on, up to 16 times that."""
-
-
-@dataclass(frozen=True, slots=True)
-class FillSource:
-    """Where a blob is to be had."""
-
-    upstream: BlobSource
-    repository: str
+    store: BlobStore
+    events: Events
+    policy: FillPolicy
+    room: Room
+    caching: Caching
 
 
 class Fill:
@@ -57,40 +73,51 @@ class Fill:
         digest: Digest,
         sources: Sequence[FillSource],
         expected_size: int | None,
-        tools: "FillTools",
+        tools: FillTools,
         owner: TaskOwner,
     ) -> None:
         """Take the blob's address, the places to try in order, the size that its descriptor told, and its owner."""
-        self._owner = owner
         self.digest = digest
-        self.size = expected_size
-        """The blob's size in bytes, None until upstream tells it."""
-        self.source: FillSource | None = None
-        """The place that has it, once that is known."""
-        self._sources = sources
         self._tools = tools
+        self._owner = owner
+        self._sources = sources
+        self._download = Download(
+            digest, sources, expected_size, policy=tools.policy, events=tools.events, found=self._wake
+        )
         self._ingest: Ingest | None = None
+        self._relay: Relay | None = None
         self._error: RegistryError | None = None
         self._is_verified = False
         self._is_over = False
         self._is_closed = False
         self._readers = 0
+        self._abandoned: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
+
+    @property
+    def size(self) -> int | None:
+        """The blob's size in bytes, None until it is known."""
+        return self._download.size
+
+    @property
+    def source(self) -> FillSource | None:
+        """The place that has it, once that is known."""
+        return self._download.source
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin, in a task of the owner's."""
+        self._task = self._owner.start(self.run(), name=f"fill {self.digest}")
+        self._wait_for_clients()
+        return self._task
 
     async def run(self) -> None:
         """Download, verify, commit. Errors go to the readers."""
-        tools = self._tools
         try:
-            self._ingest = await tools.store.begin_ingest(self.digest)
-            await self._download(self._ingest)
-            self._ingest.verify()
-            self._is_verified = True
-            self._wake()
-            await self._ingest.commit()
-            tools.events.note("fill.committed", digest=str(self.digest), bytes=self._ingest.written)
+            await self._fill()
         except RegistryError as error:
             self._error = error
-            tools.events.warn("fill.failed", digest=str(self.digest), reason=error.message)
+            self._tools.events.warn("fill.failed", digest=str(self.digest), reason=error.message)
         except BaseException as error:
             is_end = isinstance(error, asyncio.CancelledError)
             self._error = Unavailable("shutting down" if is_end else "the proxy failed; its log has the reason")
@@ -117,49 +144,46 @@ class Fill:
         Raises:
             RegistryError: The blob cannot be completed, or is not what its digest says.
         """
-        self._readers += 1
+        self._enter()
         try:
             with self._open() as readable:
                 position = part.start
                 while position < part.stop:
                     stop = min(self._readable(), part.stop)
-                    if stop > position:
+                    if readable is not None and stop > position:
                         yield readable, ByteRange(position, stop)
                         position = stop
                     elif self._error is not None:
                         raise self._error
+                    elif self._relay is not None:
+                        break
                     else:
                         await self._changed()
+            if self._relay is not None and position < part.stop:
+                async with aclosing(self._go_on(self._relay, ByteRange(position, part.stop))) as parts:
+                    async for one in parts:
+                        yield one
         finally:
-            self._readers -= 1
-            self._close_if_done()
+            self._leave()
 
     async def read(self, part: ByteRange) -> AsyncGenerator[bytes, None]:
-        """Follow the blob as it grows, in pieces of at most BATCH_BYTES.
+        """Follow the blob as it grows, in pieces of at most PIECE_BYTES.
 
         Raises:
             RegistryError: As `follow`.
         """
         async with aclosing(self.follow(part)) as parts:
             async for readable, there in parts:
-                for offset in range(there.start, there.stop, BATCH_BYTES):
-                    yield readable.read_at(offset, min(BATCH_BYTES, there.stop - offset))
-
-    def _open(self) -> AbstractContextManager[Readable]:
-        if self._error is not None:
-            raise self._error
-        if self._is_closed:  # it was whole, and let go of, before this reader began
-            return self._tools.store.open_blob(self.digest)
-        assert self._ingest is not None
-        return nullcontext(self._ingest)
+                for offset in range(there.start, there.stop, PIECE_BYTES):
+                    yield readable.read_at(offset, min(PIECE_BYTES, there.stop - offset))
 
     def comes_from(self, upstream: BlobSource, repositories: Collection[str]) -> bool:
         """Tell whether it is fetched from these repositories only, so that its success is theirs."""
-        return all(source.upstream is upstream and source.repository in repositories for source in self._sources)
+        return self._download.comes_from(upstream, repositories)
 
     @property
     def has_failed(self) -> bool:
-        """Whether nobody will get the whole blob from here any more."""
+        """Whether nobody who begins to read now will get the whole blob from here."""
         return self._error is not None
 
     @property
@@ -167,91 +191,123 @@ class Fill:
         return 0 if self._ingest is None else self._ingest.written
 
     def _readable(self) -> int:
-        held_back = 0 if self._is_verified else 1
-        return self._written - held_back
+        return self._written if self._is_verified or self._relay is not None else self._written - 1
 
-    async def _download(self, ingest: Ingest) -> None:
-        policy, fruitless = self._tools.policy, 0
-        while not self._is_complete(ingest):
-            before = ingest.written
-            try:
-                await self._take_up(ingest)
-                self._check_complete(ingest)
-            except UpstreamUnreachable as error:
-                reason = error.message
-                fruitless = 0 if ingest.written > before else fruitless + 1
-                if fruitless > policy.resumes or self.source is None:
-                    raise
-                offset = ingest.written
-                self._tools.events.warn("fill.resumed", digest=str(self.digest), offset=offset, reason=reason)
-            else:
-                return
-            await asyncio.sleep(policy.resume_wait_seconds * 2 ** min(fruitless, 4))
-
-    def _is_complete(self, ingest: Ingest) -> bool:
-        return self.source is not None and self.size is not None and ingest.written == self.size
-
-    def _check_complete(self, ingest: Ingest) -> None:
-        if not self._is_complete(ingest):
-            raise UpstreamUnreachable(f"upstream ended {self.digest} after {ingest.written} of {self.size} bytes")
-
-    async def _take_up(self, ingest: Ingest) -> None:
-        refusal: RegistryError | None = None
-        for source in (self.source,) if self.source else self._sources:
-            try:
-                async with source.upstream.open_blob(source.repository, self.digest, offset=ingest.written) as stream:
-                    self._begin(source, stream)
-                    await self._pump(stream, ingest)
-                    return
-            except (NotFound, UpstreamRefused) as error:
-                refusal = error
-        assert refusal is not None
-        raise refusal
-
-    def _begin(self, source: FillSource, stream: BlobStream) -> None:
-        if self.size is not None and stream.size is not None and stream.size != self.size:
-            raise UpstreamMisbehaved(f"{self.digest} should have {self.size} bytes, upstream has {stream.size}")
-        self.size = self.size if stream.size is None else stream.size
-        self.source = source
-        self._wake()
-
-    async def _pump(self, stream: BlobStream, ingest: Ingest) -> None:
-        batch = _Batch(self._tools.clock)
-        skip = ingest.written - stream.offset  # an upstream that ignores Range begins anew
-        writing: asyncio.Task[None] | None = None  # one batch is hashed and written while the next one arrives
+    async def _fill(self) -> None:
+        tools = self._tools
         try:
-            async with aclosing(stream.chunks()) as chunks:
-                async for chunk in chunks:
-                    skip, fresh = max(0, skip - len(chunk)), chunk[skip:] if skip else chunk
-                    if batch.add(fresh):
-                        if writing is not None:
-                            await writing
-                        writing = self._owner.start(self._write(ingest, batch.take()), name=f"write {self.digest}")
-        finally:
-            if writing is not None:
-                await writing
-            await self._write(ingest, batch.take())
-        if self.size is None:
-            self.size = ingest.written
-
-    async def _write(self, ingest: Ingest, content: bytes) -> None:
-        if self.size is not None and ingest.written + len(content) > self.size:
-            raise UpstreamMisbehaved(f"upstream sent more than the {self.size} bytes of {self.digest}")
-        if content:
-            await ingest.write(content)
+            self._reserve()
+            ingest = self._ingest = await self._begin()
+            await self._take_in(ingest)
+            ingest.verify()
+            self._is_verified = True
             self._wake()
+            await ingest.commit()
+        except Unavailable as error:
+            await self._do_without(error)
+        else:
+            tools.caching.works()
+            tools.events.note("fill.committed", digest=str(self.digest), bytes=ingest.written)
+
+    def _reserve(self) -> None:
+        if not self._tools.room.reserve(self.digest, self.size):
+            raise NoRoom(f"there is no room for {self.digest}: it has {self.size} bytes")
+
+    async def _begin(self) -> Ingest:
+        """Begin to write, or go on with what an earlier fill has left, if that can be a part of the blob."""
+        store, download = self._tools.store, self._download
+        ingest = self._ingest = await store.begin_ingest(self.digest)
+        if ingest.written and (download.size is None or ingest.written >= download.size):
+            await download.look()
+            assert download.size is not None
+            if ingest.written > download.size:
+                await ingest.abort()
+                ingest.close()
+                ingest = await store.begin_ingest(self.digest)
+        return ingest
+
+    async def _take_in(self, ingest: Ingest) -> None:
+        """Write what arrives: one batch is hashed and written while the next one gathers."""
+        is_reserved = self.size is not None
+        writer = BatchWriter(ingest, self._wake)
+        writing = self._owner.start(writer.run(), name=f"write {self.digest}")
+        try:
+            async with aclosing(self._download.chunks(ingest.written)) as chunks:
+                async for chunk in chunks:
+                    if not is_reserved:
+                        is_reserved = self.size is not None
+                        self._reserve()
+                    await writer.add(chunk)
+        finally:
+            writer.finish()
+            await writing
+
+    async def _do_without(self, reason: Unavailable) -> None:
+        """Let the readers go on without the store, from where its bytes end."""
+        if isinstance(reason, NoRoom):
+            self._tools.events.note("fill.uncached", digest=str(self.digest), reason=reason.message)
+        else:
+            self._tools.caching.fails(reason.message)
+        if self._is_verified:  # readers have it all, even if it cannot be kept
+            return
+        if self.source is None or self.size is None:
+            await self._download.look()
+        ingest = self._ingest
+        hasher = self.digest.hasher() if ingest is None else ingest.copy_hasher()
+        self._relay = Relay(self._written, hasher)
+
+    def _go_on(self, relay: Relay, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
+        tools, size = self._tools, self.size
+        assert size is not None
+        source = [self.source] if self.source else self._sources
+        own = Download(self.digest, source, size, policy=tools.policy, events=tools.events, found=_hear_nothing)
+        return relay.read(own, part, size)
+
+    def _open(self) -> AbstractContextManager[Readable | None]:
+        if self._error is not None:
+            raise self._error
+        if self._is_closed and self._relay is None:  # it was whole, and let go of, before this reader began
+            return self._tools.store.open_blob(self.digest)
+        return nullcontext(self._ingest)
+
+    def _enter(self) -> None:
+        self._readers += 1
+        if self._abandoned is not None:
+            self._abandoned.cancel()
+            self._abandoned = None
+
+    def _leave(self) -> None:
+        self._readers -= 1
+        self._close_if_done()
+        self._wait_for_clients()
+
+    def _wait_for_clients(self) -> None:
+        policy = self._tools.policy
+        if self._readers == 0 and not self._is_over and not policy.keep_without_clients and self._task is not None:
+            loop = asyncio.get_running_loop()
+            self._abandoned = loop.call_later(policy.abandon_seconds, self._task.cancel)
 
     async def _end(self) -> None:
+        if self._abandoned is not None:
+            self._abandoned.cancel()
         if self._ingest is not None:
-            await self._ingest.abort()
+            # What broke off is gone on with by the next fill, after a restart too. What is wrong is not.
+            is_sound = isinstance(self._error, UpstreamUnreachable | Unavailable)
+            await (self._ingest.suspend() if is_sound else self._ingest.abort())
+        self._tools.room.release(self.digest, self._written if self._is_stored() else 0)
         self._is_over = True
         self._wake()
         self._close_if_done()
 
+    def _is_stored(self) -> bool:
+        return self._is_verified and self._tools.store.find_size(self.digest) is not None
+
     def _close_if_done(self) -> None:
-        if self._is_over and self._readers == 0 and self._ingest is not None:
+        if self._is_over and self._readers == 0 and self._ingest is not None and not self._is_closed:
             self._ingest.close()
             self._is_closed = True
+            if self._relay is not None:  # what was written went with the file: who comes now begins at the beginning
+                self._ingest, self._relay = None, Relay(0, self.digest.hasher())
 
     def _wake(self) -> None:
         self._progress.set()
@@ -262,36 +318,6 @@ class Fill:
 
     def __repr__(self) -> str:
         return f"<Fill {self.digest}: {self._written} of {self.size} bytes, {self._readers} readers>"
-
-
-@dataclass(frozen=True, slots=True)
-class FillTools:
-    """What every fill works with."""
-
-    store: BlobStore
-    clock: Clock
-    events: Events
-    policy: FillPolicy
-
-
-class _Batch:
-    """Gathers chunks until they are worth a write."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._since = clock.monotonic()
-
-    def add(self, chunk: bytes) -> bool:
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        return self._size >= BATCH_BYTES or self._clock.monotonic() - self._since >= FLUSH_SECONDS
-
-    def take(self) -> bytes:
-        content = b"".join(self._chunks)
-        self._chunks, self._size, self._since = [], 0, self._clock.monotonic()
-        return content
 
 
 class Fills:
@@ -308,18 +334,12 @@ class Fills:
         fill = self._running.get(digest)
         return None if fill is None or fill.has_failed else fill
 
-    def join(
-        self,
-        digest: Digest,
-        sources: Sequence[FillSource],
-        expected_size: int | None,
-    ) -> Fill:
+    def join(self, digest: Digest, sources: Sequence[FillSource], expected_size: int | None) -> Fill:
         """Answer the fill of a blob, beginning one if there is none."""
         fill = self.find(digest)
         if fill is None:
             fill = self._running[digest] = Fill(digest, sources, expected_size, self._tools, self._owner)
-            task = self._owner.start(fill.run(), name=f"fill {digest}")
-            task.add_done_callback(partial(self._forget, fill))
+            fill.start().add_done_callback(partial(self._forget, fill))
         return fill
 
     def _forget(self, fill: Fill, _task: asyncio.Task[None]) -> None:
@@ -328,3 +348,7 @@ class Fills:
 
     def __repr__(self) -> str:
         return f"<Fills: {list(self._running.values())}>"
+
+
+def _hear_nothing() -> None:
+    """Hear what nobody waits for."""

@@ -34,7 +34,8 @@ from proxy.oci.errors import (
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, parse_config_platform
 from proxy.oci.ranges import ByteRange
 from proxy.ports import BlobStore, Catalog, Clock, Events, Link, TagRecord, TagState, Upstream
-from proxy.service.fill import Fills, FillSource
+from proxy.service.download import FillSource
+from proxy.service.fill import Fills
 from proxy.service.freshness import CacheState, Freshness
 from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.tasks import SingleFlight

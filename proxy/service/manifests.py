@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import cachetools
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidManifest, UpstreamMisbehaved
+from proxy.oci.errors import BlobUnknown, InvalidManifest, Unavailable, UpstreamMisbehaved
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, parse_manifest
 from proxy.ports import BlobStore, Catalog, Events, FetchedManifest, Link
+from proxy.service.caching import Caching
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,12 @@ class StoredManifest:
 class Manifests:
     """The manifests that are at hand, the most recent ones in memory."""
 
-    def __init__(self, store: BlobStore, catalog: Catalog, events: Events, *, memory_bytes: int) -> None:
+    def __init__(
+        self, store: BlobStore, catalog: Catalog, events: Events, caching: Caching, *, memory_bytes: int
+    ) -> None:
         """Take the store, and how many bytes of manifests to keep in memory."""
         self._store = store
+        self._caching = caching
         self._catalog = catalog
         self._events = events
         self._memory: cachetools.LRUCache[Digest, StoredManifest] = cachetools.LRUCache(
@@ -88,16 +92,24 @@ class Manifests:
         return manifest
 
     async def put(self, manifest: StoredManifest) -> None:
-        """Store a manifest that is known to be good."""
+        """Store a manifest that is known to be good; in memory only, where the store cannot be written."""
         if self._store.find_size(manifest.digest) is None:
-            ingest = await self._store.begin_ingest(manifest.digest)
             try:
-                await ingest.write(manifest.content)
-                await ingest.commit()
-            finally:
-                await ingest.abort()
-                ingest.close()
+                await self._write(manifest)
+            except Unavailable as error:
+                self._caching.fails(error.message)
+            else:
+                self._caching.works()
         self._remember(manifest)
+
+    async def _write(self, manifest: StoredManifest) -> None:
+        ingest = await self._store.begin_ingest(manifest.digest)
+        try:
+            await ingest.write(manifest.content)
+            await ingest.commit()
+        finally:
+            await ingest.abort()
+            ingest.close()
 
     async def link(self, upstream: str, repository: str, origin: str, manifest: StoredManifest) -> None:
         """Remember that a repository was shown this manifest, and where its children are to be had."""

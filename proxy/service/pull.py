@@ -25,7 +25,8 @@ from proxy.oci.errors import (
 )
 from proxy.oci.manifests import Descriptor
 from proxy.ports import BlobStore, Catalog, Events, Link, Quota, Upstream
-from proxy.service.fill import Fill, Fills, FillSource
+from proxy.service.download import FillSource
+from proxy.service.fill import Fill, Fills
 from proxy.service.freshness import CacheState
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups

@@ -41,9 +41,10 @@ class MemoryIngest:
         """How many bytes are written, and can be read."""
         return len(self._content)
 
-    async def write(self, chunk: bytes, /) -> None:
+    async def write(self, *chunks: bytes) -> None:
         """Append bytes."""
-        self._content += chunk
+        for chunk in chunks:
+            self._content += chunk
 
     def read_at(self, offset: int, size: int, /) -> bytes:
         """Read up to `size` of the bytes written so far."""

@@ -48,11 +48,12 @@ class _FailingIngest(MemoryIngest):
         super().__init__(store, digest)
         self._failing = store
 
-    async def write(self, chunk: bytes, /) -> None:
+    async def write(self, *chunks: bytes) -> None:
         room = self._failing.room_bytes
-        if room is not None and self.written + len(chunk) > room:
-            raise Unavailable("the cache cannot be written: No space left on device")
-        await super().write(chunk)
+        for chunk in chunks:
+            if room is not None and self.written + len(chunk) > room:
+                raise Unavailable("the cache cannot be written: No space left on device")
+            await super().write(chunk)
 
     async def commit(self) -> None:
         if not self._failing.can_commit:

@@ -14,7 +14,9 @@ from proxy.arch.resolution import Policy
 from proxy.oci.digests import Digest
 from proxy.oci.platforms import Platform
 from proxy.ports import BlobStore, Catalog
-from proxy.service.fill import FillPolicy, Fills, FillTools
+from proxy.service.caching import Caching
+from proxy.service.download import FillPolicy
+from proxy.service.fill import EndlessRoom, Fills, FillTools, Room
 from proxy.service.freshness import Freshness
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
@@ -98,6 +100,9 @@ def kept_on_disk(folder: Path) -> Iterator[Kept]:
             store.close()
 
 
+FILL_POLICY = FillPolicy(resume_wait_seconds=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Everything that runs for one upstream, and the fakes around it."""
@@ -126,14 +131,17 @@ async def open_bench(
     freshness: Freshness | None = None,
     memory_bytes: int = 1024 * 1024,
     name: str = HUB,
+    fill_policy: FillPolicy = FILL_POLICY,
+    room: Room | None = None,
 ) -> AsyncIterator[Bench]:
     """Start the use cases; end and await all their tasks on leaving."""
     clock, events, freshness = clock or ManualClock(), RecordingEvents(), freshness or Freshness()
     store, catalog = (kept or Kept()).store, (kept or Kept()).catalog
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(TaskOwner(events))
-        manifests = Manifests(store, catalog, events, memory_bytes=memory_bytes)
-        fills = Fills(FillTools(store, clock, events, FillPolicy(resume_wait_seconds=0)), owner)
+        caching = Caching(events)
+        manifests = Manifests(store, catalog, events, caching, memory_bytes=memory_bytes)
+        fills = Fills(FillTools(store, events, fill_policy, room or EndlessRoom(), caching), owner)
         tools = LookupTools(
             catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
 from proxy.oci.ranges import ByteRange
-from proxy.service.fill import Fill, FillSource
-from tests.fakes.clock import ManualClock
+from proxy.service.download import FillPolicy, FillSource
+from proxy.service.fill import Fill, Room
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.programs import wait_until
-from tests.service.bench import PLAIN_POLICY, Bench, Kept, open_bench
+from tests.service.bench import FILL_POLICY, PLAIN_POLICY, Bench, Kept, open_bench
 
 REPOSITORY = "library/big"
 CHUNK = 1000
@@ -83,10 +83,16 @@ async def read(fill: Fill, start: int = 0, stop: int | None = None, *, pieces: l
 
 
 @asynccontextmanager
-async def open_filling(content: bytes, kept: Kept | None = None, *, step: float = 1.0) -> AsyncIterator[Filling]:
-    """Let upstream have a blob. Time passes by steps, so every chunk of it is written as it arrives."""
+async def open_filling(
+    content: bytes,
+    kept: Kept | None = None,
+    *,
+    fill_policy: FillPolicy = FILL_POLICY,
+    room: Room | None = None,
+) -> AsyncIterator[Filling]:
+    """Let upstream have a blob."""
     upstream = FakeUpstream()
     upstream.manners.chunk_bytes = CHUNK
     digest = upstream.put_blob(REPOSITORY, content)
-    async with open_bench(upstream, kept, clock=ManualClock(step=step), policy=PLAIN_POLICY) as bench:
+    async with open_bench(upstream, kept, policy=PLAIN_POLICY, fill_policy=fill_policy, room=room) as bench:
         yield Filling(bench, content, digest)

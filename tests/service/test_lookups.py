@@ -14,7 +14,7 @@ from proxy.arch.questions import (
 )
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import Unavailable, UpstreamUnreachable
+from proxy.oci.errors import UpstreamUnreachable
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, ImageManifest
 from proxy.oci.platforms import Platform
 from proxy.ports import TagState
@@ -257,10 +257,11 @@ async def test_a_layer_that_is_called_a_config_is_not_read_whole(bench: Bench, *
     assert expect(await bench.lookups.ask(question), Unreachable, CacheState.MISS).is_misbehaviour
 
 
-async def test_the_stores_own_trouble_is_raised(upstream: FakeUpstream) -> None:
+async def test_a_store_that_cannot_be_written_costs_nobody_the_answer(upstream: FakeUpstream) -> None:
     store = FailingBlobStore()
     store.is_writable = False
     async with open_bench(upstream, Kept(store)) as bench:
-        with pytest.raises(Unavailable):
-            await bench.lookups.ask(GET)
+        expect(await bench.lookups.ask(GET), Present, CacheState.MISS)
+        expect(await bench.lookups.ask(GET), Present, CacheState.HIT)
+        assert bench.events.warnings == ["cache.unwritable"]
         assert repr(bench.lookups) == "<Lookups of docker.io>"

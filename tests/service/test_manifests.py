@@ -8,6 +8,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import UpstreamMisbehaved
 from proxy.oci.manifests import MAX_MANIFEST_BYTES
 from proxy.ports import FetchedManifest, Link
+from proxy.service.caching import Caching
 from proxy.service.manifests import Manifests
 from tests.fakes.events import RecordingEvents
 from tests.lab.images import Blob, build_index
@@ -19,7 +20,7 @@ def fetched(document: Blob) -> FetchedManifest:
 
 
 def open_manifests(kept: Kept, events: RecordingEvents, *, memory_bytes: int = 100_000) -> Manifests:
-    return Manifests(kept.store, kept.catalog, events, memory_bytes=memory_bytes)
+    return Manifests(kept.store, kept.catalog, events, Caching(events), memory_bytes=memory_bytes)
 
 
 @pytest.fixture

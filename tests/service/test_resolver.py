@@ -2,13 +2,11 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from proxy.arch.candidates import parse_template
 from proxy.arch.questions import Absent, Present, Unreachable
 from proxy.arch.resolution import Policy, find_digest
 from proxy.oci.digests import Digest
-from proxy.oci.errors import Unavailable, UpstreamUnreachable
+from proxy.oci.errors import UpstreamUnreachable
 from proxy.oci.platforms import Platform
 from proxy.service.freshness import CacheState, Freshness
 from proxy.service.resolver import INCOMPLETE_SECONDS, Resolved
@@ -79,16 +77,17 @@ async def test_a_synthesised_index_is_stored_and_linked_before_anybody_hears_of_
         assert link.origin in SOURCES.values()
 
 
-async def test_an_index_that_cannot_be_stored_is_not_answered(upstream: FakeUpstream) -> None:
+async def test_an_index_that_cannot_be_stored_is_answered_from_memory(upstream: FakeUpstream) -> None:
     store = FailingBlobStore()
     async with open_bench(upstream, Kept(store), policy=PLAIN_POLICY) as bench:
         await look(bench)  # upstream's own document is stored
     async with open_bench(upstream, Kept(store)) as bench:
         await bench.puller.get_blob((DEBIAN,), address(jessie(AMD64).config))
         store.is_writable = False
-        with pytest.raises(Unavailable):
-            await look(bench)
-        assert bench.resolver.find(DEBIAN, "jessie", is_head=True) is None
+        made = (await look(bench)).resolution.synthesis
+        assert made is not None
+        assert (await bench.puller.get_manifest((DEBIAN,), made.digest)).content == made.content
+        assert store.find_size(made.digest) is None
 
 
 async def test_two_proxies_agree_on_the_digest(upstream: FakeUpstream) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, InvalidDigest, Unavailable
 from proxy.ports import BlobStore, Ingest
-from proxy.storage.disk import BATCH_BYTES, DiskBlobStore, write_durably
+from proxy.storage.disk import THREAD_BYTES, DiskBlobStore, write_durably
 from tests.contracts.blob_store import CONTENT, DIGEST, BlobStoreContract, put, read
 from tests.storage.programs import INGESTED, commit_for_ever, numbered, running, stop_in_an_ingest
 from tests.strategies import any_text, digests
@@ -124,7 +124,7 @@ async def test_a_quarantined_blob_is_kept_aside(disk: DiskBlobStore, root: Path)
     assert not (root / "blobs/sha256" / DIGEST.encoded).exists()
 
 
-@pytest.mark.parametrize("size", [BATCH_BYTES - 1, BATCH_BYTES, BATCH_BYTES + 1])
+@pytest.mark.parametrize("size", [THREAD_BYTES - 1, THREAD_BYTES, THREAD_BYTES + 1])
 async def test_chunks_around_the_size_of_a_batch_arrive_whole(disk: DiskBlobStore, size: int) -> None:
     content = b"a" * size + b"b" * size
     ingest = await disk.begin_ingest(Digest.of(content))
@@ -218,19 +218,19 @@ def _no_file_above(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-SIZES = pytest.mark.parametrize("size", [BATCH_BYTES // 2 + 7, 3 * BATCH_BYTES], ids=["at-once", "in-a-thread"])
+SIZES = pytest.mark.parametrize("size", [THREAD_BYTES // 2 + 7, 3 * THREAD_BYTES], ids=["at-once", "in-a-thread"])
 
 
 async def _fail_half_way(ingest: Ingest, size: int) -> int:
     """Write until the disk is full in the middle of a chunk; answer how much was written before."""
-    with _no_file_above(4 * BATCH_BYTES):
-        fitting = 4 * BATCH_BYTES // size
+    with _no_file_above(4 * THREAD_BYTES):
+        fitting = 4 * THREAD_BYTES // size
         for _ in range(fitting):
             await ingest.write(b"x" * size)
         with pytest.raises(Unavailable, match="the cache cannot be written: File too large"):
             await ingest.write(b"x" * size)
     assert ingest.written == fitting * size
-    assert ingest.read_at(0, 10 * BATCH_BYTES) == b"x" * ingest.written
+    assert ingest.read_at(0, 10 * THREAD_BYTES) == b"x" * ingest.written
     return ingest.written
 
 
@@ -247,7 +247,7 @@ async def test_a_write_that_failed_half_way_can_be_repeated(disk: DiskBlobStore,
 
 @SIZES
 async def test_what_a_write_left_that_failed_half_way_is_never_committed(disk: DiskBlobStore, size: int) -> None:
-    content = b"x" * (4 * BATCH_BYTES // size * size) + b"!"
+    content = b"x" * (4 * THREAD_BYTES // size * size) + b"!"
     ingest = await disk.begin_ingest(Digest.of(content))
     await _fail_half_way(ingest, size)
     await ingest.write(b"!")

@@ -23,10 +23,10 @@ from hypothesis.stateful import (
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, UpstreamMisbehaved
 from proxy.ports import BlobStore, Ingest
-from proxy.storage.disk import BATCH_BYTES, DiskBlobStore
+from proxy.storage.disk import THREAD_BYTES, DiskBlobStore
 from proxy.storage.memory import MemoryBlobStore
 
-CONTENTS = (b"", b"one", b"two", b"three" * 100, b"large" * (BATCH_BYTES // 4))
+CONTENTS = (b"", b"one", b"two", b"three" * 100, b"large" * (THREAD_BYTES // 4))
 DIGESTS = {Digest.of(content): content for content in CONTENTS}
 
 

@@ -1,0 +1,151 @@
+"""A blob on its way from upstream: taken up again where it breaks off, from whichever place has it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import NotFound, RegistryError, UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
+from proxy.ports import BlobSource, BlobStream, Events
+
+
+@dataclass(frozen=True, slots=True)
+class FillPolicy:
+    """How hard a download is tried, and for whom it goes on."""
+
+    resumes: int = 5
+    """How often in a row it is taken up, without a byte of progress in between."""
+    resume_wait_seconds: float = 0.2
+    """The wait before the first resume; it doubles from there on, up to 16 times that."""
+    keep_without_clients: bool = True
+    """Whether a fill goes on when every client has left."""
+    abandon_seconds: float = 5.0
+    """How long one that does not go on waits for another client first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillSource:
+    """Where a blob is to be had."""
+
+    upstream: BlobSource
+    repository: str
+
+
+class Download:
+    """One download, from some offset to the end."""
+
+    def __init__(
+        self,
+        digest: Digest,
+        sources: Sequence[FillSource],
+        size: int | None,
+        *,
+        policy: FillPolicy,
+        events: Events,
+        found: Callable[[], None],
+    ) -> None:
+        """Take the blob's address, the places to try in order, its size if that is known, and whom to call back.
+
+        `found` is called once upstream has shown the blob: `source` and `size` are set then, as far as it told them.
+        """
+        self.digest = digest
+        self.size = size
+        self.source: FillSource | None = None
+        self._sources = sources
+        self._policy = policy
+        self._events = events
+        self._found = found
+
+    def comes_from(self, upstream: BlobSource, repositories: Collection[str]) -> bool:
+        """Tell whether it is fetched from these repositories only, so that its success is theirs."""
+        return all(source.upstream is upstream and source.repository in repositories for source in self._sources)
+
+    async def look(self) -> None:
+        """Let upstream tell the source and the size, without the blob.
+
+        Raises:
+            RegistryError: Nobody has it, or nobody answers.
+        """
+        refusal: RegistryError | None = None
+        for source in (self.source,) if self.source else self._sources:
+            try:
+                size = await source.upstream.head_blob(source.repository, self.digest)
+            except (NotFound, UpstreamRefused) as error:
+                refusal = error
+            else:
+                self._settle(source, size)
+                return
+        assert refusal is not None
+        raise refusal
+
+    async def chunks(self, offset: int) -> AsyncGenerator[bytes, None]:
+        """Hand on what arrives, from an offset to the end of the blob, across breaks.
+
+        Raises:
+            RegistryError: Nobody has it, or it cannot be completed, or it is not as large as it should be.
+        """
+        position, fruitless = offset, 0
+        while not self._is_complete(position):
+            before = position
+            try:
+                async with aclosing(self._take_up(position)) as chunks:
+                    async for chunk in chunks:
+                        position += len(chunk)
+                        yield chunk
+                self._check_complete(position)
+            except UpstreamUnreachable as error:
+                fruitless = 0 if position > before else fruitless + 1
+                if fruitless > self._policy.resumes or self.source is None:
+                    raise
+                self._events.warn("fill.resumed", digest=str(self.digest), offset=position, reason=error.message)
+            else:
+                return
+            await asyncio.sleep(self._policy.resume_wait_seconds * 2 ** min(fruitless, 4))
+
+    async def _take_up(self, position: int) -> AsyncGenerator[bytes, None]:
+        refusal: RegistryError | None = None
+        for source in (self.source,) if self.source else self._sources:
+            try:
+                async with source.upstream.open_blob(source.repository, self.digest, offset=position) as stream:
+                    self._settle(source, stream.size)
+                    async with aclosing(self._read(stream, position)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                    return
+            except (NotFound, UpstreamRefused) as error:
+                refusal = error
+        assert refusal is not None
+        raise refusal
+
+    async def _read(self, stream: BlobStream, position: int) -> AsyncGenerator[bytes, None]:
+        skip = position - stream.offset  # an upstream that ignores Range begins anew
+        arrived = position
+        async with aclosing(stream.chunks()) as chunks:
+            async for chunk in chunks:
+                fresh = chunk[skip:] if skip else chunk
+                skip -= len(chunk) - len(fresh)
+                arrived += len(fresh)
+                if self.size is not None and arrived > self.size:
+                    raise UpstreamMisbehaved(f"upstream sent more than the {self.size} bytes of {self.digest}")
+                if fresh:
+                    yield fresh
+        if self.size is None:
+            self.size = arrived
+
+    def _settle(self, source: FillSource, size: int | None) -> None:
+        if self.size is not None and size is not None and size != self.size:
+            raise UpstreamMisbehaved(f"{self.digest} should have {self.size} bytes, upstream has {size}")
+        self.size = self.size if size is None else size
+        self.source = source
+        self._found()
+
+    def _is_complete(self, position: int) -> bool:
+        return self.source is not None and self.size is not None and position == self.size
+
+    def _check_complete(self, position: int) -> None:
+        if not self._is_complete(position):
+            raise UpstreamUnreachable(f"upstream ended {self.digest} after {position} of {self.size} bytes")
+
+    def __repr__(self) -> str:
+        return f"<Download of {self.digest}: {self.size} bytes>"
