@@ -18,7 +18,7 @@ from proxy.arch.resolution import Policy
 from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
-from proxy.ports import BlobStore, Catalog, Clock
+from proxy.ports import BlobStore, Catalog, Clock, Upstream
 from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
@@ -41,11 +41,14 @@ from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Endpoint, Exchange, Wire
+from proxy.upstream.offline import OfflineUpstream
 from proxy.upstream.transport import AiohttpTransport, build_session
 
 CATALOG_FILE = "catalog.sqlite"
 CONNECTIONS = 100
 WRITER_THREADS = 4
+AHEAD_SHARE = 0.2
+"""The last part of a tag's time in which a request for it lets it be asked for anew."""
 
 
 class SystemClock:
@@ -153,12 +156,14 @@ def _freshness(settings: Settings) -> Freshness:
         absent_seconds=settings.cache.absent_ttl,
         candidate_absent_seconds=settings.candidates.absent_ttl,
         retry_seconds=settings.cache.retry_interval,
+        stale_seconds=settings.cache.stale_limit,
+        ahead_seconds=settings.cache.tag_ttl * AHEAD_SHARE if settings.cache.refresh_ahead else 0.0,
     )
 
 
 async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Front:
     name = normalise_registry(upstream.name)
-    client = await _open_client(upstream, shared.clock, stack)
+    client = await _open_upstream(upstream, shared, stack)
     lookups = Lookups(name, client, shared.freshness, shared.lookups)
     resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
     tools = shared.pull
@@ -188,6 +193,12 @@ def _templates(settings: Settings, upstream: UpstreamSettings) -> tuple[Template
         *(official_templates() if has_official else ()),
         *(proposal_templates() if asks_proposal(candidates, upstream) else ()),
     )
+
+
+async def _open_upstream(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Upstream:
+    if shared.settings.cache.offline:
+        return OfflineUpstream(normalise_registry(upstream.name))
+    return await _open_client(upstream, shared.clock, stack)
 
 
 async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExitStack) -> RegistryClient:

@@ -92,6 +92,19 @@ class CacheSettings:
     retry_interval: float = _setting(
         parse_seconds, "How long a stale answer is given before a failing upstream is asked again.", default=15.0
     )
+    stale_limit: float | None = _setting(
+        parse_seconds,
+        "How long past its time a tag still answers while upstream fails; without end if not set.",
+        default=None,
+    )
+    refresh_ahead: bool = _setting(
+        parse_flag,
+        "Whether a tag that is in use is asked for anew in the background before its time ends.",
+        default=True,
+    )
+    offline: bool = _setting(
+        parse_flag, "Whether upstream is never asked: what is in the cache is all there is.", default=False
+    )
     memory: int = _setting(parse_bytes, "How much memory the most recent manifests may take.", default=32 * 1024**2)
 
 

@@ -36,6 +36,10 @@ class Freshness:
     """A candidate that is not there: nobody named it, so nobody waits for it to appear."""
     retry_seconds: float = 15.0
     """After upstream could not be asked, until it is asked again."""
+    stale_seconds: float | None = None
+    """How long after its lifetime a record still answers while upstream cannot be asked; None without end."""
+    ahead_seconds: float = 0.0
+    """How long before its end an answer that is in use is asked for anew in the background; 0 not at all."""
 
     def lifetime(self, record: TagRecord, *, is_candidate: bool) -> float:
         """Answer how long after its check a record is believed."""
@@ -51,3 +55,9 @@ class Freshness:
         age = now - record.checked_at
         left = self.lifetime(record, is_candidate=is_candidate) - age
         return left if age >= 0 and left > 0 else 0.0
+
+    def may_be_stale(self, record: TagRecord, now: float, *, is_candidate: bool = False) -> bool:
+        """Tell whether a record that is believed no more still answers while upstream cannot be asked."""
+        if self.stale_seconds is None:
+            return True
+        return now - record.checked_at <= self.lifetime(record, is_candidate=is_candidate) + self.stale_seconds

@@ -83,7 +83,7 @@ class Listings:
         Where nothing is to be had, the answer is an empty index: every client can go on with it.
         """
         record = self._catalog.find_tag(self._name, repository, f"{_REFERRERS}{digest}")
-        if record is not None and self._freshness.remaining(record, self._clock.now()) > 0:
+        if record is not None and await self._is_believed(record):
             return ListedReferrers(await self._known(record, artifact_type), CacheState.HIT)
         try:
             found = await self._ask(origin, digest)
@@ -91,6 +91,11 @@ class Listings:
             return ListedReferrers(await self._known(record, artifact_type), CacheState.STALE)
         content = await self._remember(repository, origin, digest, found)
         return ListedReferrers(_filtered(content, artifact_type), CacheState.MISS)
+
+    async def _is_believed(self, record: TagRecord) -> bool:
+        if self._freshness.remaining(record, self._clock.now()) <= 0:
+            return False
+        return record.descriptor is None or await self._manifests.find(record.descriptor.digest) is not None
 
     async def _ask(self, repository: str, digest: Digest) -> FetchedManifest | None:
         try:

@@ -65,6 +65,8 @@ class LookupTools:
 
 
 FOREVER = float("inf")
+UNKNOWN_RETRY_SECONDS = 3.0
+"""How long nobody is asked again for a tag of which nothing is known: short, since somebody waits for it."""
 
 
 class Lookups:
@@ -79,11 +81,21 @@ class Lookups:
         self._silent_until = 0.0
         """Monotonic: upstream gave no answer a moment ago, and what is known is served without asking it again."""
 
-    async def ask(self, question: Question) -> Known:
-        """Answer a resolution's question. Never raises but for the store's own trouble."""
+    @property
+    def ahead_seconds(self) -> float:
+        """How long before its end an answer that is in use is asked for anew in the background; 0 not at all."""
+        return self._freshness.ahead_seconds
+
+    async def ask(self, question: Question, *, margin: float = 0.0) -> Known:
+        """Answer a resolution's question. Never raises but for the store's own trouble.
+
+        Args:
+            question: What to answer.
+            margin: For how many seconds more an answer from memory has to hold.
+        """
         match question:
             case TagQuestion():
-                return await self._ask_tag(question)
+                return await self._ask_tag(question, margin)
             case ManifestQuestion():
                 return await self._guarded(self._load(question.repository, question.descriptor))
             case ConfigQuestion():  # pragma: no branch - there is no other kind
@@ -94,29 +106,33 @@ class Lookups:
         key = ("manifest", self.name, repository, digest)
         return await self._tools.fetches.run(key, lambda: self._fetch(repository, digest))
 
-    async def _ask_tag(self, question: TagQuestion) -> Known:
+    async def _ask_tag(self, question: TagQuestion, margin: float) -> Known:
         record = self._tools.catalog.find_tag(self.name, question.repository, question.tag)
         left = self._remaining(record, question)
-        if record is not None and left > 0:
+        if record is not None and left > margin:
             return await self._complete(question, record, CacheState.HIT, left)
         key = ("tag", self.name, question.repository, question.tag, question.with_document)
-        return await self._tools.flights.run(key, lambda: self._check_tag(question))
+        return await self._tools.flights.run(key, lambda: self._check_tag(question, margin))
 
     def _remaining(self, record: TagRecord | None, question: TagQuestion) -> float:
         if record is None:
             return 0.0
         return self._freshness.remaining(record, self._tools.clock.now(), is_candidate=question.is_candidate)
 
-    async def _check_tag(self, question: TagQuestion) -> Known:
+    async def _check_tag(self, question: TagQuestion, margin: float) -> Known:
         known = self._tools.catalog.find_tag(self.name, question.repository, question.tag)
         left = self._remaining(known, question)
-        if known is not None and left > 0:  # somebody was quicker
+        if known is not None and left > margin:  # somebody was quicker
             return await self._complete(question, known, CacheState.HIT, left)
-        if known is not None and self._tools.clock.monotonic() < self._silent_until:
+        if (
+            known is not None
+            and self._tools.clock.monotonic() < self._silent_until
+            and self._may_be_stale(known, question)
+        ):
             return await self._complete(question, known, CacheState.STALE, self._freshness.retry_seconds)
         try:
             record = await self._ask_upstream(question, known)
-            await self._see_document(question, record)
+            await self._see_document(question, record, known)
         except UpstreamError as error:
             return await self._fall_back(question, known, error)
         is_same = known is not None and known.descriptor == record.descriptor and record.descriptor is not None
@@ -137,16 +153,25 @@ class Lookups:
         except UpstreamRefused:
             return self._record(question, TagState.DENIED)
 
-    async def _see_document(self, question: TagQuestion, record: TagRecord) -> None:
+    async def _see_document(self, question: TagQuestion, record: TagRecord, known: TagRecord | None) -> None:
         """See that a document can be had, and used, before the one that was there is forgotten.
 
         Docker Hub goes on answering HEADs while it refuses every GET with 429: all we learn then is that a tag moved.
         And what is announced as no manifest, say by a hotel's sign-in page, is looked at before it is believed.
         """
         found = record.descriptor
-        if found is not None and (question.with_document or found.media_type not in media_types.MANIFESTS):
+        if found is None:
+            return
+        if question.with_document or found.media_type not in media_types.MANIFESTS or self._moved(known, found):
             with suppress(NotFound):
                 await self._load(question.repository, found)
+
+    def _moved(self, known: TagRecord | None, found: Descriptor) -> bool:
+        """Tell whether a tag has left a document that somebody has pulled: its successor will be wanted, too."""
+        former = known.descriptor if known is not None else None
+        if former is None or former.digest == found.digest:
+            return False
+        return self._tools.store.find_size(former.digest) is not None
 
     async def _fall_back(self, question: TagQuestion, known: TagRecord | None, error: UpstreamError) -> Known:
         retry = self._freshness.retry_seconds
@@ -154,9 +179,13 @@ class Lookups:
             self._silent_until = self._tools.clock.monotonic() + retry
         name = f"{question.repository}:{question.tag}"
         self._tools.events.warn("upstream.failed", upstream=self.name, tag=name, reason=error.message)
-        if known is None:
-            return Known(_unreachable(error), CacheState.MISS, retry)
+        if known is None or not self._may_be_stale(known, question):
+            return Known(_unreachable(error), CacheState.MISS, min(retry, UNKNOWN_RETRY_SECONDS))
         return await self._complete(question, known, CacheState.STALE, retry)
+
+    def _may_be_stale(self, known: TagRecord, question: TagQuestion) -> bool:
+        now = self._tools.clock.now()
+        return self._freshness.may_be_stale(known, now, is_candidate=question.is_candidate)
 
     async def _complete(self, question: TagQuestion, record: TagRecord, state: CacheState, seconds: float) -> Known:
         if record.descriptor is None:

@@ -46,6 +46,8 @@ class Manifests:
         self._caching = caching
         self._catalog = catalog
         self._events = events
+        self._unwritten: set[Digest] = set()
+        """Those that are in memory only, since the store had no room for them."""
         self._memory: cachetools.LRUCache[Digest, StoredManifest] = cachetools.LRUCache(
             memory_bytes, getsizeof=lambda manifest: len(manifest.content)
         )
@@ -62,6 +64,8 @@ class Manifests:
         """
         found = self._memory.get(digest)
         if found is not None:
+            if digest in self._unwritten:
+                await self.put(found)
             return found
         content = self._read(digest)
         if content is None:
@@ -97,12 +101,15 @@ class Manifests:
             try:
                 await self._write(manifest)
             except Unavailable as error:
+                self._unwritten.add(manifest.digest)
                 self._caching.fails(error.message)
             else:
+                self._unwritten.discard(manifest.digest)
                 self._caching.works()
         self._remember(manifest)
 
     async def _write(self, manifest: StoredManifest) -> None:
+        await self._store.drop_suspended(manifest.digest)  # the whole is at hand: no part of it is gone on with
         ingest = await self._store.begin_ingest(manifest.digest)
         try:
             await ingest.write(manifest.content)
@@ -122,6 +129,7 @@ class Manifests:
         """Forget manifests that have left the store."""
         for digest in digests:
             self._memory.pop(digest, None)
+            self._unwritten.discard(digest)
 
     def _read(self, digest: Digest) -> bytes | None:
         try:

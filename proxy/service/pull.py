@@ -132,7 +132,7 @@ class Puller:
         """
         repository = repositories[-1]
         self._tools.note_use(digest)
-        link = self._tools.catalog.find_link(self.name, repository, digest)
+        link = await self._find_link(repository, digest)
         if link is not None and link.is_proven:
             manifest = await self._tools.manifests.find(digest, link.media_type)
             if manifest is not None:
@@ -209,6 +209,21 @@ class Puller:
         await self._tools.manifests.link(self.name, repository, origin, manifest)
         return manifest
 
+    async def _find_link(self, repository: str, digest: Digest) -> Link | None:
+        """Answer the link of a repository to some content: proven, too, where that of its origin is.
+
+        The repository is offered what its origin has, because our own index was made of both.
+        """
+        link = self._tools.catalog.find_link(self.name, repository, digest)
+        if link is None or link.is_proven or link.origin in {"", repository}:
+            return link
+        shown = self._tools.catalog.find_link(self.name, link.origin, digest)
+        if shown is None or not shown.is_proven:
+            return link
+        proven = replace(link, is_proven=True)
+        await self._tools.catalog.put_links([proven])
+        return proven
+
     async def _settled_link(self, repository: str, digest: Digest) -> Link | None:
         """Answer the link of a repository to a blob, once it is clear that the stored blob is what it should be.
 
@@ -216,7 +231,7 @@ class Puller:
         the size, which is a stranger's, and takes nothing out of the cache.
         """
         tools = self._tools
-        link, size = tools.catalog.find_link(self.name, repository, digest), tools.store.find_size(digest)
+        link, size = await self._find_link(repository, digest), tools.store.find_size(digest)
         if link is None or size is None or link.size in {None, size}:
             return link
         if await asyncio.to_thread(_is_sound, tools.store, digest):

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cachetools
 
-from proxy.arch.questions import Answer, Present, Question
+from proxy.arch.questions import Answer, Present, Question, Unreachable
 from proxy.arch.resolution import Policy, Resolution, resolve
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import parse_manifest
 from proxy.ports import Catalog, Clock, Events, Link
 from proxy.service.freshness import CacheState
-from proxy.service.lookups import Known, Lookups
+from proxy.service.lookups import FOREVER, Known, Lookups
 from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.tasks import SingleFlight, gather_bounded
 
@@ -30,6 +30,8 @@ class Resolved:
     resolution: Resolution
     state: CacheState
     until: float
+    refresh_from: float = FOREVER
+    """When (monotonic) it is worth to be asked for anew, if it is still in use then."""
 
     @property
     def is_whole(self) -> bool:
@@ -70,11 +72,30 @@ class Resolver:
         """Answer what a tag is, asking upstream as far as needed; once for all who ask at the same time."""
         found = self.find(repository, tag, is_head=is_head)
         if found is not None:
+            if found.refresh_from <= self._tools.clock.monotonic():
+                self._refresh(repository, tag, found)
             return Resolved(found.resolution, CacheState.HIT, found.until) if _is_settled(found) else found
         key = ("resolution", self._lookups.name, repository, tag, is_head)
-        return await self._tools.flights.run(key, lambda: self._drive(repository, tag, is_head=is_head))
+        return await self._tools.flights.run(key, lambda: self._resolve_anew(repository, tag, is_head=is_head))
 
-    async def _drive(self, repository: str, tag: str, *, is_head: bool) -> Resolved:
+    def _refresh(self, repository: str, tag: str, found: Resolved) -> None:
+        """Ask for a tag anew before its answer ends, so that nobody has to wait for that."""
+        self._resolved[repository, tag] = replace(found, refresh_from=FOREVER)
+        key = ("refresh", self._lookups.name, repository, tag)
+        self._tools.flights.begin(key, lambda: self._refresh_ahead(repository, tag, found))
+
+    async def _refresh_ahead(self, repository: str, tag: str, found: Resolved) -> Resolved:
+        resolved = await self._drive(repository, tag, is_head=not found.is_whole, margin=self._lookups.ahead_seconds)
+        if resolved.state is not CacheState.STALE and not isinstance(resolved.resolution.upstream, Unreachable):
+            self._resolved[repository, tag] = resolved
+        return resolved
+
+    async def _resolve_anew(self, repository: str, tag: str, *, is_head: bool) -> Resolved:
+        resolved = await self._drive(repository, tag, is_head=is_head)
+        self._resolved[repository, tag] = resolved
+        return resolved
+
+    async def _drive(self, repository: str, tag: str, *, is_head: bool, margin: float = 0.0) -> Resolved:
         conversation = resolve(repository, tag, self.policy, is_head=is_head)
         known: list[Known] = []
         answers: tuple[Answer, ...] | None = None
@@ -83,14 +104,16 @@ class Resolver:
                 questions = conversation.send(answers) if answers is not None else next(conversation)
             except StopIteration as end:
                 return await self._keep(end.value, known)
-            found = await self._ask_all(questions)
+            found = await self._ask_all(questions, margin)
             known += found
             answers = tuple(one.answer for one in found)
 
-    async def _ask_all(self, questions: tuple[Question, ...]) -> list[Known]:
+    async def _ask_all(self, questions: tuple[Question, ...], margin: float) -> list[Known]:
         # A limit for each tag: who waits for an upstream that hangs makes nobody wait whose answer is at hand.
         limit = asyncio.Semaphore(PARALLEL_QUESTIONS)
-        return await gather_bounded([partial(self._lookups.ask, question) for question in questions], limit)
+        return await gather_bounded(
+            [partial(self._lookups.ask, question, margin=margin) for question in questions], limit
+        )
 
     async def _keep(self, resolution: Resolution, known: list[Known]) -> Resolved:
         await self._store(resolution, known)
@@ -100,8 +123,9 @@ class Resolver:
         # The tag itself decides what the answer is called; a stale part makes it stale.
         states = [known[0].state, *(one.state for one in known if one.state is CacheState.STALE)]
         state = max(states, key=lambda one: one.weight)
-        resolved = Resolved(resolution, state, self._tools.clock.monotonic() + seconds)
-        self._resolved[resolution.repository, resolution.tag] = resolved
+        now, ahead = self._tools.clock.monotonic(), self._lookups.ahead_seconds
+        is_worth_it = 0 < ahead < seconds and state is not CacheState.STALE and isinstance(resolution.upstream, Present)
+        resolved = Resolved(resolution, state, now + seconds, now + seconds - ahead if is_worth_it else FOREVER)
         name = f"{self._lookups.name}/{resolution.repository}:{resolution.tag}"
         self._tools.events.note("tag.resolved", reference=name, cache=state, trail=resolution.trail.as_lines())
         return resolved

@@ -60,12 +60,16 @@ class SingleFlight(Generic[_T]):
 
     async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Answer what the work for this key answers, joining one that is under way."""
+        return await asyncio.shield(self.begin(key, work))
+
+    def begin(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, _T]]) -> asyncio.Task[_T]:
+        """Begin the work for this key, if it is not under way, for whoever may want it."""
         task = self._running.get(key)
         if task is None:
             task = self._owner.start(work(), name=str(key))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(task)
+        return task
 
 
 async def gather_bounded(work: list[Callable[[], Awaitable[_T]]], limit: asyncio.Semaphore) -> list[_T]:

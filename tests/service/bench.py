@@ -13,7 +13,7 @@ from proxy.arch.detection import Detection
 from proxy.arch.resolution import Policy
 from proxy.oci.digests import Digest
 from proxy.oci.platforms import Platform
-from proxy.ports import BlobStore, Catalog
+from proxy.ports import BlobStore
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
 from proxy.service.fill import EndlessRoom, Fills, FillTools, Room
@@ -109,7 +109,7 @@ class Bench:
 
     upstream: FakeUpstream
     store: BlobStore
-    catalog: Catalog
+    catalog: MemoryCatalog | SqliteCatalog
     clock: ManualClock
     events: RecordingEvents
     owner: TaskOwner

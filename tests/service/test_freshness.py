@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +47,21 @@ def test_nothing_is_believed_longer_than_its_lifetime(*, state: TagState, is_can
 def test_a_part_that_could_not_be_asked_outweighs_all_others() -> None:
     weights = [state.weight for state in (CacheState.HIT, CacheState.REVALIDATED, CacheState.MISS, CacheState.STALE)]
     assert weights == sorted(set(weights))
+
+
+@pytest.mark.parametrize(
+    ("limit", "state", "is_candidate", "age", "may"),
+    [
+        pytest.param(None, TagState.PRESENT, False, 10**9, True, id="no limit"),
+        pytest.param(100.0, TagState.PRESENT, False, 700, True, id="just within"),
+        pytest.param(100.0, TagState.PRESENT, False, 701, False, id="just beyond"),
+        pytest.param(0.0, TagState.PRESENT, False, 601, False, id="never stale"),
+        pytest.param(100.0, TagState.ABSENT, True, 21700, True, id="an absent candidate"),
+        pytest.param(100.0, TagState.PRESENT, False, -5, True, id="checked in the future"),
+    ],
+)
+def test_stale_answers_are_bounded(
+    limit: float | None, state: TagState, age: float, *, is_candidate: bool, may: bool
+) -> None:
+    times = replace(TIMES, stale_seconds=limit)
+    assert times.may_be_stale(record(state), CHECKED + age, is_candidate=is_candidate) is may

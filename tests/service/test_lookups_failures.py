@@ -1,5 +1,7 @@
 """Look-ups when upstream fails, or what was known is lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.arch.questions import Absent, Present, TagQuestion, Unreachable
@@ -132,6 +134,32 @@ async def test_a_silent_upstream_is_asked_for_what_nobody_knows(bench: Bench) ->
     await bench.lookups.ask(GET)
     bench.upstream.recover()
     expect(await bench.lookups.ask(GET), Present, CacheState.MISS)
+
+
+async def test_an_answer_that_is_too_old_is_none(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream, freshness=replace(TIMES, stale_seconds=100)) as bench:
+        await bench.lookups.ask(GET)
+        bench.upstream.go_offline()
+        bench.clock.tick(TIMES.tag_seconds + 100)
+        expect(await bench.lookups.ask(GET), Present, CacheState.STALE)
+        bench.clock.tick(1)
+        expect(await bench.lookups.ask(GET), Unreachable, CacheState.MISS)
+        bench.clock.tick(TIMES.retry_seconds)
+        expect(await bench.lookups.ask(GET), Unreachable, CacheState.MISS)
+
+
+async def test_a_candidate_that_somebody_has_pulled_is_not_given_up_for_one_that_cannot_be_had(bench: Bench) -> None:
+    """Docker Hub goes on answering HEADs while it refuses GETs: whoever needs that build would get nothing."""
+    former = expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.MISS)
+    await bench.lookups.fetch(CANDIDATE.repository, former.descriptor.digest)
+    bench.upstream.push(f"{CANDIDATE.repository}:jessie", build_image("linux/arm/v7", label="newer"))
+    bench.upstream.fail(BUSY, kind=Kind.GET_MANIFEST)
+    bench.clock.tick(TIMES.tag_seconds)
+    found = expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.STALE)
+    assert found.descriptor == former.descriptor
+    bench.upstream.recover()
+    bench.clock.tick(TIMES.retry_seconds)
+    assert expect(await bench.lookups.ask(CANDIDATE), Present, CacheState.MISS).descriptor != former.descriptor
 
 
 # Documents that are gone

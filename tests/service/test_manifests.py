@@ -10,7 +10,9 @@ from proxy.oci.manifests import MAX_MANIFEST_BYTES
 from proxy.ports import FetchedManifest, Link
 from proxy.service.caching import Caching
 from proxy.service.manifests import Manifests
+from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.events import RecordingEvents
+from tests.fakes.store import FailingBlobStore
 from tests.lab.images import Blob, build_index
 from tests.service.bench import AMD64, ARM_V6, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
 
@@ -192,3 +194,42 @@ async def test_what_is_stored_is_not_written_again(disk: Kept, events: Recording
     before = path.stat().st_ino
     await manifests.put(added)
     assert path.stat().st_ino == before
+
+
+async def test_a_manifest_that_could_not_be_written_is_written_when_it_is_asked_for_again(
+    events: RecordingEvents,
+) -> None:
+    store = FailingBlobStore()
+    manifests = open_manifests(Kept(store), events)
+    store.is_writable = False
+    added = await manifests.add(fetched(jessie(AMD64).manifest))
+    assert await manifests.find(added.digest) == added
+    assert store.find_size(added.digest) is None
+    store.is_writable = True
+    assert await manifests.find(added.digest) == added
+    assert store.find_size(added.digest) == len(added.content)
+    assert [told.name for told in events.told] == ["cache.unwritable", "cache.writable"]
+
+
+async def test_a_manifest_goes_on_with_nothing_that_a_killed_process_has_left(events: RecordingEvents) -> None:
+    store, document = MemoryBlobStore(), jessie(AMD64).manifest
+    store.suspended[address(document)] = document.content[:100]
+    await open_manifests(Kept(store), events).add(fetched(document))
+    assert store.blobs == {address(document): document.content}
+
+
+async def test_what_has_left_the_store_is_forgotten(manifests: Manifests, kept: Kept) -> None:
+    added = await manifests.add(fetched(jessie(AMD64).manifest))
+    await kept.store.remove(added.digest)
+    assert await manifests.find(added.digest) == added
+    manifests.forget([added.digest, Digest.of(b"never there")])
+    assert await manifests.find(added.digest) is None
+
+
+async def test_what_a_manifest_needs_is_remembered_with_its_links(manifests: Manifests, kept: Kept) -> None:
+    added = await manifests.add(fetched(jessie(AMD64).manifest))
+    await manifests.link(HUB, DEBIAN, DEBIAN, added)
+    children = {child.digest for child in added.document.children}
+    assert {parent: set(found) for parent, found in (await kept.catalog.take_inventory()).contents.items()} == {
+        added.digest: children
+    }

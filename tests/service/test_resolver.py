@@ -14,6 +14,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.images import build_image, build_index
+from tests.lab.programs import wait_until
 from tests.service.bench import (
     AMD64,
     ARM64,
@@ -276,3 +277,97 @@ async def test_a_name_that_only_a_candidate_has_is_there(upstream: FakeUpstream)
 async def test_it_tells_what_it_knows(bench: Bench) -> None:
     await look(bench)
     assert repr(bench.resolver) == "<Resolver of docker.io: 1 tags>"
+
+
+# Ahead of its end
+
+AHEAD = Freshness(ahead_seconds=100)
+
+
+async def settle(bench: Bench) -> None:
+    """Let what runs in the background come to its end."""
+
+    async def is_over() -> bool:
+        return repr(bench.owner) == "<TaskOwner of []>"
+
+    await wait_until(is_over, seconds=10, purpose="the end of what runs in the background")
+
+
+async def test_a_tag_in_use_is_asked_for_before_its_end(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream, freshness=AHEAD) as bench:
+        first = await look(bench)
+        upstream.forget()
+        bench.clock.tick(AHEAD.tag_seconds - 101)
+        await look(bench)
+        assert upstream.count() == 0
+        bench.clock.tick(1)
+        found = await asyncio.gather(*(look(bench) for _ in range(5)))
+        assert {one.state for one in found} == {CacheState.HIT}
+        await settle(bench)
+        assert upstream.counts == {"head-manifest": 4}
+        bench.clock.tick(100)
+        assert (await look(bench)).state is CacheState.HIT
+        assert (await look(bench)).resolution == first.resolution
+        await settle(bench)
+        assert upstream.counts == {"head-manifest": 4}
+
+
+async def test_a_tag_that_nobody_uses_is_not(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream, freshness=AHEAD) as bench:
+        await look(bench)
+        upstream.forget()
+        bench.clock.tick(AHEAD.tag_seconds)
+        await settle(bench)
+        assert upstream.count() == 0
+        assert (await look(bench)).state is CacheState.REVALIDATED
+
+
+async def test_what_has_moved_is_there_for_the_next(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream, freshness=AHEAD) as bench:
+        first = await look(bench)
+        upstream.push(f"{DEBIAN}:jessie", build_image(AMD64, label="newer"))
+        bench.clock.tick(AHEAD.tag_seconds - 50)
+        assert (await look(bench)).resolution == first.resolution
+        await settle(bench)
+        found = await look(bench)
+        assert made_digest(found) != made_digest(first)
+
+
+async def test_an_upstream_that_fails_ahead_of_the_end_takes_nothing_away(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream, freshness=AHEAD) as bench:
+        await look(bench)
+        upstream.go_offline()
+        upstream.forget()
+        bench.clock.tick(AHEAD.tag_seconds - 50)
+        for _ in range(3):
+            assert (await look(bench)).state is CacheState.HIT
+            await settle(bench)
+        assert upstream.count() <= 4
+        bench.clock.tick(50)
+        assert (await look(bench)).state is CacheState.STALE
+
+
+# What has left the store
+
+
+async def test_a_resolution_whose_index_has_left_is_made_again(bench: Bench) -> None:
+    digest = made_digest(await look(bench))
+    await bench.store.remove(digest)
+    bench.manifests.forget([digest])
+    bench.resolver.forget([Digest.of(b"another")])
+    await look(bench)
+    assert bench.store.find_size(digest) is None
+    bench.resolver.forget([digest])
+    assert made_digest(await look(bench)) == digest
+    assert bench.store.find_size(digest) is not None
+    bench.resolver.forget()
+    assert bench.resolver.find(DEBIAN, "jessie", is_head=True) is None
+
+
+async def test_whatever_an_answer_was_made_from_belongs_to_it(bench: Bench) -> None:
+    made = made_digest(await look(bench))
+    inventory = await bench.catalog.take_inventory()
+    assert inventory.answers == {(HUB, DEBIAN, "jessie"): made}
+    tags = {record.descriptor.digest for record in inventory.tags if record.descriptor}
+    assert len(tags) == 4
+    assert tags <= set(inventory.contents[made])
