@@ -216,6 +216,9 @@ class Ledger(Protocol):
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""
 
+    async def list_links(self) -> list[Link]:
+        """Answer all links, in no particular order."""
+
     async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
         """Remember last uses; an earlier one never replaces a later one."""
 
@@ -336,6 +339,12 @@ class BlobStore(Protocol):
 
     async def drop_suspended(self, digest: Digest, /) -> None:
         """Throw a suspended ingest away. Does nothing where there is none."""
+
+    async def list_quarantined(self) -> list[StoredBlob]:
+        """Answer what was put aside, and since when."""
+
+    async def drop_quarantined(self, digest: Digest, /) -> None:
+        """Throw away what was put aside. Does nothing where there is none."""
 
     def is_read(self, digest: Digest, /) -> bool:
         """Tell whether a stored blob is open for reading here."""

@@ -70,6 +70,10 @@ class SqliteCatalog(Database):
         """Answer everything that is known of the content."""
         return await self.look(_take_inventory)
 
+    async def list_links(self) -> list[Link]:
+        """Answer all links."""
+        return await self.look(lambda file: [_link(row) for row in file.execute(schema.LIST_LINKS)])
+
     async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
         """Remember last uses; an earlier one never replaces a later one."""
         await self.keep(schema.PUT_USE, [(str(digest), moment) for digest, moment in uses.items()])
@@ -136,6 +140,10 @@ def _take_inventory(file: sqlite3.Connection) -> Inventory:
 
 def _digest(text: str) -> Digest:
     return Digest(*text.split(":"))  # what is in the file was a Digest when it came in
+
+
+def _link(row: Row) -> Link:
+    return Link(row[0], row[1], _digest(row[2]), row[3], row[4], row[5], bool(row[6]))
 
 
 def _is_proven(row: Row) -> bool:

@@ -281,6 +281,20 @@ class DiskBlobStore:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    async def list_quarantined(self) -> list[StoredBlob]:
+        """Answer what was put aside, and since when."""
+        found: list[StoredBlob] = []
+        for path in (self.root / "quarantine").glob("*"):
+            with contextlib.suppress(OSError, KeyError):
+                fields = path.stat()
+                found.append(StoredBlob(_named(path.name), fields.st_size, fields.st_ctime))
+        return found
+
+    async def drop_quarantined(self, digest: Digest, /) -> None:
+        """Throw away what was put aside."""
+        with contextlib.suppress(OSError):
+            (self.root / "quarantine" / digest.encoded).unlink()
+
     def is_read(self, digest: Digest, /) -> bool:
         """Tell whether a stored blob is open for reading in this process."""
         return digest in self._readers
@@ -344,10 +358,13 @@ async def _to_the_end(executor: Executor, call: Callable[..., None], *arguments:
 def _ingested(name: str) -> Digest | None:
     """Read the digest out of the name of a file that was on its way in."""
     found = _INGEST_NAME.fullmatch(name)
-    if found is None:
-        return None
+    return None if found is None else _named(found[1])
+
+
+def _named(encoded: str) -> Digest:
+    """Answer the digest that a file is named by. Raises KeyError if it is named by none."""
     algorithms = {length: algorithm for algorithm, length in ENCODED_LENGTHS.items()}
-    return Digest(algorithms[len(found[1])], found[1])
+    return Digest(algorithms[len(encoded)], encoded)
 
 
 def _sync_folder(folder: Path) -> None:

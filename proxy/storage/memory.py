@@ -87,6 +87,7 @@ class MemoryBlobStore:
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.suspended: dict[Digest, bytes] = {}
+        self.quarantined: dict[Digest, bytes] = {}
         self._readers: collections.Counter[Digest] = collections.Counter()
 
     def find_size(self, digest: Digest, /) -> int | None:
@@ -110,8 +111,9 @@ class MemoryBlobStore:
         return MemoryIngest(self, digest)
 
     async def quarantine(self, digest: Digest, /) -> None:
-        """Take a blob out of the store."""
-        self.blobs.pop(digest, None)
+        """Take a blob out of the store, and keep it aside."""
+        if digest in self.blobs:
+            self.quarantined[digest] = self.blobs.pop(digest)
 
     async def remove(self, digest: Digest, /) -> None:
         """Take a blob out of the store."""
@@ -128,6 +130,14 @@ class MemoryBlobStore:
     async def drop_suspended(self, digest: Digest, /) -> None:
         """Throw a suspended ingest away."""
         self.suspended.pop(digest, None)
+
+    async def list_quarantined(self) -> list[StoredBlob]:
+        """Answer what was put aside."""
+        return [StoredBlob(digest, len(content), 0.0) for digest, content in self.quarantined.items()]
+
+    async def drop_quarantined(self, digest: Digest, /) -> None:
+        """Throw away what was put aside."""
+        self.quarantined.pop(digest, None)
 
     def is_read(self, digest: Digest, /) -> bool:
         """Tell whether a stored blob is open for reading here."""
@@ -199,6 +209,10 @@ class MemoryCatalog:
         return Inventory(
             tuple(self.list_tags()), dict(self._answers), contents, dict(self._uses), frozenset(self._pins)
         )
+
+    async def list_links(self) -> list[Link]:
+        """Answer all links."""
+        return list(self._links.values())
 
     async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
         """Remember last uses; an earlier one never replaces a later one."""

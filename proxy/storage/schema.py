@@ -48,6 +48,7 @@ ON CONFLICT DO UPDATE SET origin = excluded.origin, media_type = excluded.media_
 WHERE excluded.is_proven OR NOT is_proven
 """
 FIND_LINK = "SELECT origin, media_type, size, is_proven FROM links WHERE upstream = ? AND repository = ? AND digest = ?"
+LIST_LINKS = "SELECT upstream, repository, digest, origin, media_type, size, is_proven FROM links"
 PUT_ANSWER = "REPLACE INTO answers (upstream, repository, tag, digest) VALUES (?, ?, ?, ?)"
 LIST_ANSWERS = "SELECT upstream, repository, tag, digest FROM answers"
 PUT_CONTENT = "INSERT OR IGNORE INTO contents (parent, child) VALUES (?, ?)"

@@ -200,6 +200,18 @@ class BlobStoreContract:
         await store.quarantine(DIGEST)
         assert store.find_size(DIGEST) is None
 
+    async def test_what_was_put_aside_can_be_thrown_away(self, store: BlobStore) -> None:
+        await put(store, CONTENT)
+        assert await store.list_quarantined() == []
+        await store.quarantine(DIGEST)
+        (aside,) = await store.list_quarantined()
+        assert (aside.digest, aside.size) == (DIGEST, len(CONTENT))
+        await put(store, CONTENT)
+        for _ in range(2):
+            await store.drop_quarantined(DIGEST)
+            assert await store.list_quarantined() == []
+        assert read(store, DIGEST) == CONTENT
+
     async def test_who_reads_a_blob_keeps_it_while_it_is_replaced(self, store: BlobStore) -> None:
         await put(store, CONTENT)
         with store.open_blob(DIGEST) as reader:
