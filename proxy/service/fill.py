@@ -292,7 +292,7 @@ class Fill:
             self._abandoned.cancel()
         if self._ingest is not None:
             # What broke off is gone on with by the next fill, after a restart too. What is wrong is not.
-            is_sound = isinstance(self._error, UpstreamUnreachable | Unavailable)
+            is_sound = self._written > 0 and isinstance(self._error, UpstreamUnreachable | Unavailable)
             await (self._ingest.suspend() if is_sound else self._ingest.abort())
         self._tools.room.release(self.digest, self._written if self._is_stored() else 0)
         self._is_over = True
