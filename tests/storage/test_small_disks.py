@@ -114,25 +114,46 @@ async def test_a_folder_that_becomes_read_only_still_serves(store: DiskBlobStore
     assert read(store, DIGEST) == CONTENT
 
 
-def test_a_read_only_folder_cannot_be_used(store: DiskBlobStore, small: Path, writers: Executor) -> None:
+async def test_a_read_only_folder_that_is_a_cache_is_used_as_it_is(
+    store: DiskBlobStore, small: Path, writers: Executor
+) -> None:
+    await put(store, CONTENT)
     store.close()
+    _run("mount", "-o", "remount,ro", str(small)).check_returncode()
+    first, second = DiskBlobStore(small, writers), DiskBlobStore(small, writers)
+    assert first.prepare()
+    assert not second.prepare()
+    assert read(first, DIGEST) == CONTENT
+    first.close()
+    second.close()
+
+
+def test_a_read_only_folder_that_is_no_cache_cannot_be_used(small: Path, writers: Executor) -> None:
     _run("mount", "-o", "remount,ro", str(small)).check_returncode()
     with pytest.raises(Unavailable, match=f"the cache folder {small} cannot be used: Read-only file system"):
         DiskBlobStore(small, writers).prepare()
 
 
-@pytest.mark.parametrize("is_there", [False, True], ids=["new", "known"])
-def test_a_catalog_in_a_read_only_folder_cannot_be_opened(small: Path, scribe: Executor, *, is_there: bool) -> None:
+async def test_a_catalog_in_a_read_only_folder_is_read_as_it_is(small: Path, scribe: Executor) -> None:
     path = small / "catalog.sqlite"
-    if is_there:
-        with SqliteCatalog(path, scribe, SilentEvents()):
-            pass
+    with SqliteCatalog(path, scribe, SilentEvents()) as catalog:
+        await catalog.put_tag(JESSIE)
     _run("mount", "-o", "remount,ro", str(small)).check_returncode()
-    with (
-        pytest.raises(Unavailable, match=f"the catalog {path} cannot be opened"),
-        SqliteCatalog(path, scribe, SilentEvents()),
-    ):
-        pass
+    with SqliteCatalog(path, scribe, SilentEvents()) as catalog:
+        await catalog.put_links([LINK])
+        assert catalog.list_tags() == [JESSIE]
+        assert catalog.find_link(LINK.upstream, LINK.repository, LINK.digest) == LINK
+
+
+async def test_where_a_read_only_folder_has_no_catalog_everything_is_kept_in_memory(
+    small: Path, scribe: Executor
+) -> None:
+    _run("mount", "-o", "remount,ro", str(small)).check_returncode()
+    with SqliteCatalog(small / "catalog.sqlite", scribe, SilentEvents()) as catalog:
+        assert catalog.list_tags() == []
+        await catalog.put_tag(JESSIE)
+        assert catalog.list_tags() == [JESSIE]
+    assert list(small.iterdir()) == []
 
 
 def _fill_up(folder: Path) -> None:

@@ -131,6 +131,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         for taking in self.model.takings:
+            self.runner.run(taking.ingest.abort())  # what is left by others than suspended ingests
             taking.ingest.close()
             taking.is_open = False
         self.model.takings.clear()
