@@ -22,7 +22,7 @@ from proxy.ports import BlobStore, Catalog, Clock, Upstream
 from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
-from proxy.server.registry import RegistryHandler
+from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
 from proxy.service.fill import EndlessRoom, Fills, FillTools
@@ -33,6 +33,7 @@ from proxy.service.manifests import Manifests
 from proxy.service.pull import Puller, PullTools
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.small_blobs import SmallBlobs
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
@@ -117,7 +118,8 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
             normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
             for upstream in settings.upstreams
         }
-        handler = RegistryHandler(fronts, store, default_platform=settings.resolution.default_platform)
+        contents = Contents(store, SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2))
+        handler = RegistryHandler(fronts, contents, clock, default_platform=settings.resolution.default_platform)
         yield Running(build_server(handler, events, clock), fronts, store, catalog, owns_cache)
 
 
@@ -131,7 +133,7 @@ def _share(
     recency: Recency,
 ) -> _Shared:
     caching = Caching(events)
-    manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory)
+    manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory // 2)
     fills = Fills(FillTools(store, events, _fill_policy(settings), EndlessRoom(), caching), owner)
     lookups = LookupTools(
         catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)

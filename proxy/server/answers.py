@@ -1,32 +1,94 @@
 """Headers of an answer, from what the use cases say."""
 
+from functools import lru_cache
+
 from proxy.arch.compatibility import rank
 from proxy.arch.detection import Detection
+from proxy.oci import media_types
+from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.references import short_name
+from proxy.server.conditions import entity_tag
+from proxy.server.documents import Head
 from proxy.service.freshness import CacheState
 from proxy.service.pull import ManifestAnswer
 
 API_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 """Not asked for by the spec; engines up to 20.10 look for it (clients.md §7)."""
 MAX_WARNING = 1024
+MAX_HEADS = 1024
+"""How many heads are remembered, of each kind."""
 
 
 def content_headers(descriptor: Descriptor) -> dict[str, str]:
     """Write what every manifest and blob answer carries."""
-    digest = str(descriptor.digest)
     return {
         "Content-Type": descriptor.media_type,
         "Content-Length": str(descriptor.size),
-        "Docker-Content-Digest": digest,
-        "ETag": f'"{digest}"',
+        "Docker-Content-Digest": str(descriptor.digest),
+        "ETag": entity_tag(descriptor.digest),
         **API_VERSION,
     }
 
 
+def state_headers(state: CacheState, namespace: str) -> dict[str, str]:
+    """Write what the cache did, and that a `?ns=` was understood (distribution-spec, main, "Proxying")."""
+    return {"Polyarch-Cache": str(state), **({"OCI-Namespace": namespace} if namespace else {})}
+
+
+@lru_cache(MAX_HEADS)
+def manifest_head(media_type: str, digest: Digest, size: int, state: CacheState, namespace: str) -> Head:
+    """Write the head of a manifest that was asked for by digest."""
+    headers = {**content_headers(Descriptor(media_type, digest, size)), **state_headers(state, namespace)}
+    return Head(headers, {"cache": str(state), "digest": str(digest)})
+
+
+@lru_cache(MAX_HEADS)
+def blob_head(digest: Digest, size: int, state: CacheState, namespace: str) -> Head:
+    """Write the head of a blob."""
+    headers = content_headers(Descriptor(media_types.OCTET_STREAM, digest, size))
+    return Head({**headers, "Accept-Ranges": "bytes", **state_headers(state, namespace)}, {"cache": str(state)})
+
+
+class TagHeads:
+    """The heads of resolved tags: while a resolution holds, all clients of a kind are told the same."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._told: dict[tuple[object, ...], tuple[object, object, Head]] = {}
+
+    def find(self, answer: ManifestAnswer, detection: Detection, namespace: str) -> Head:
+        """Answer the head for a client, written now or before."""
+        # By identity, which costs nothing: whatever is remembered is held, so that no other object has its number.
+        key = (id(answer.resolution), id(detection), answer.descriptor.digest, answer.state, namespace)
+        told = self._told.get(key)
+        if told is None:
+            if len(self._told) >= MAX_HEADS:
+                self._told.clear()
+            told = self._told[key] = (answer.resolution, detection, tag_head(answer, detection, namespace))
+        return told[2]
+
+    def __repr__(self) -> str:
+        return f"<TagHeads: {len(self._told)}>"
+
+
+def tag_head(answer: ManifestAnswer, detection: Detection, namespace: str) -> Head:
+    """Write the head of a manifest that was asked for by tag."""
+    told = resolution_headers(answer, detection)
+    headers = {**content_headers(answer.descriptor), **told, **state_headers(answer.state, namespace)}
+    remarks = {
+        "platform": told.get("Polyarch-Platform"),
+        "evidence": detection.evidence,
+        "source": told["Polyarch-Source"],
+        "cache": str(answer.state),
+        "digest": str(answer.descriptor.digest),
+    }
+    return Head(headers, remarks)
+
+
 def resolution_headers(answer: ManifestAnswer, detection: Detection) -> dict[str, str]:
     """Write how a tag was resolved: for people with curl, and for the clients that print warnings."""
-    headers = {"Polyarch-Cache": str(answer.state), "Polyarch-Evidence": detection.evidence}
+    headers = {"Polyarch-Evidence": detection.evidence}
     if detection.platform is not None:
         headers["Polyarch-Platform"] = str(detection.platform.explicit())
     headers["Polyarch-Source"] = _source(answer)

@@ -17,10 +17,9 @@ from proxy.oci.ranges import ByteRange
 from proxy.ports import BlobStore, Readable
 from proxy.service.fill import Fill
 from proxy.service.pull import BlobAnswer
+from proxy.service.small_blobs import SMALL_BYTES
 
 PIECE_BYTES = 1024 * 1024
-SMALL_BYTES = 64 * 1024
-"""Up to here a blob is one write: opening a path for sendfile costs more than the copy."""
 
 
 class BodyCutShort(Exception):
@@ -71,7 +70,7 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, reader: 
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the client has left")
     is_plain = transport.get_extra_info("sslcontext") is None
-    if reader.file is None or not is_plain or part.size <= SMALL_BYTES:
+    if reader.file is None or not is_plain or part.size <= SMALL_BYTES:  # by the kernel would cost more
         await _send_pieces(response, reader, part)
     else:
         await asyncio.get_running_loop().sendfile(transport, reader.file, part.start, part.size)
@@ -86,6 +85,12 @@ async def _send_following(request: web.BaseRequest, response: web.StreamResponse
     async with aclosing(fill.follow(part)) as parts:
         async for readable, there in parts:
             await _send(request, response, readable, there)
+
+
+def part_response(content: bytes, part: ByteRange, headers: Mapping[str, str]) -> web.Response:
+    """Answer a part of a blob that is at hand as a whole."""
+    own = {"Content-Length": str(part.size), "Content-Range": part.content_range(len(content))}
+    return web.Response(status=206, body=content[part.start : part.stop], headers={**headers, **own})
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from proxy.arch.detection import split_path_platform
 from proxy.oci.errors import NameUnknown
 from proxy.oci.references import DOCKER_HUB, normalise_registry, with_library
 from proxy.service.pull import Puller
+
+MAX_REMEMBERED = 1024
+"""How many names' places are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,17 @@ def place_in(front: Front, prefix: str, repository: str) -> Place:
     Raises:
         NameUnknown: The path begins with something that is neither `v2` nor a platform.
     """
+    return _place(prefix, repository, front.has_library, front.has_words)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _place(prefix: str, repository: str, has_library: bool, has_words: bool) -> Place:  # noqa: FBT001 - lru_cache
     found = split_path_platform(prefix, repository)
     if found is None:
         raise _no_such_path()
-    meant = with_library(found.repository) if front.has_library else found.repository
+    meant = with_library(found.repository) if has_library else found.repository
     is_in_name = bool(found.word) and not prefix
-    if is_in_name and front.has_words:
+    if is_in_name and has_words:
         return Place(found.word, (repository, meant))
     return Place(found.word, (meant,))
 

@@ -62,9 +62,9 @@ def quote_path_of(request: web.BaseRequest) -> str:
     return _quote_raw_path(raw_path_of(request))
 
 
-def namespace_of(request: web.BaseRequest) -> str | None:
-    """Answer the `?ns=` of a request, if it has one: the upstream that is meant."""
-    return request.query.get("ns") if "?" in request.raw_path else None
+def namespace_of(request: web.BaseRequest) -> str:
+    """Answer the `?ns=` of a request, by which containerd names the upstream; nothing if there is none."""
+    return request.query.get("ns", "") if "?" in request.raw_path else ""
 
 
 def accepted_by(request: web.BaseRequest) -> frozenset[str]:

@@ -10,9 +10,8 @@ from proxy.arch.choice import Asker
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidQuery, Unsupported
-from proxy.oci.manifests import Descriptor
 from proxy.oci.platforms import Platform
-from proxy.oci.ranges import parse_range
+from proxy.oci.ranges import ByteRange, parse_range
 from proxy.oci.references import parse_tag
 from proxy.oci.routes import (
     BlobRoute,
@@ -22,12 +21,15 @@ from proxy.oci.routes import (
     TagListRoute,
     quote_path,
 )
-from proxy.ports import BlobStore, TagPage
-from proxy.server.answers import API_VERSION, content_headers, resolution_headers
-from proxy.server.bodies import send_blob
+from proxy.ports import BlobStore, Clock, TagPage
+from proxy.server.answers import API_VERSION, TagHeads, blob_head, manifest_head, state_headers
+from proxy.server.bodies import part_response, send_blob
+from proxy.server.conditions import is_known, keeps_range
+from proxy.server.documents import Head, document_response
 from proxy.server.fronts import Front, Place, check_prefix, pick_front, place_in
 from proxy.server.reading import accepted_by, detect_client, namespace_of, quote_path_of, raw_path_of, read_route
-from proxy.service.pull import ManifestAnswer
+from proxy.service.pull import BlobAnswer, ManifestAnswer
+from proxy.service.small_blobs import SMALL_BYTES, SmallBlobs
 
 READ_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 MAX_TAGS = 10_000
@@ -43,26 +45,39 @@ class _Asked:
     request: web.BaseRequest
     front: Front
     place: Place
+    namespace: str
+    """The upstream that a client named, by its own word for it; or nothing."""
 
     @property
     def is_head(self) -> bool:
         return self.request.method == hdrs.METH_HEAD
 
-    @property
-    def namespace_headers(self) -> dict[str, str]:
-        """What tells a client that its `?ns=` was understood (distribution-spec, main, "Proxying")."""
-        namespace = namespace_of(self.request)
-        return {"OCI-Namespace": namespace} if namespace else {}
+    def knows(self, digest: Digest) -> bool:
+        """Tell whether the client has some content already."""
+        lines = self.request.headers.getall(hdrs.IF_NONE_MATCH, ())
+        return bool(lines) and is_known(lines, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Where blobs are sent from."""
+
+    store: BlobStore
+    small: SmallBlobs
 
 
 class RegistryHandler:
     """Answers the pull API for all upstreams."""
 
-    def __init__(self, fronts: Mapping[str, Front], store: BlobStore, *, default_platform: Platform | None) -> None:
-        """Take the upstreams by name, the store that blobs are sent from, and whom to take an unknown client for."""
+    def __init__(
+        self, fronts: Mapping[str, Front], contents: Contents, clock: Clock, *, default_platform: Platform | None
+    ) -> None:
+        """Take the upstreams by name, where blobs are, the time, and whom to take an unknown client for."""
         self._fronts = fronts
-        self._store = store
+        self._contents = contents
+        self._clock = clock
         self._default_platform = default_platform
+        self._heads = TagHeads()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request.
@@ -77,16 +92,9 @@ class RegistryHandler:
         if isinstance(resource, Ping):
             check_prefix(route.prefix)
             return web.json_response({}, headers=API_VERSION)
-        front = pick_front(self._fronts, namespace_of(request))
-        asked = _Asked(request, front, place_in(front, route.prefix, resource.repository))
-        response = await self._answer(asked, resource)
-        if not response.prepared:
-            response.headers.update(asked.namespace_headers)
-        return response
-
-    async def _answer(
-        self, asked: _Asked, resource: ManifestRoute | BlobRoute | TagListRoute | ReferrersRoute
-    ) -> web.StreamResponse:
+        namespace = namespace_of(request)
+        front = pick_front(self._fronts, namespace)
+        asked = _Asked(request, front, place_in(front, route.prefix, resource.repository), namespace)
         match resource:
             case ManifestRoute(target=target):
                 return await (self._manifest(asked, target) if isinstance(target, Digest) else self._tag(asked, target))
@@ -101,49 +109,59 @@ class RegistryHandler:
         detection = detect_client(asked.request, asked.place.path_word, self._default_platform)
         asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.evidence == "path")
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
-        headers = resolution_headers(answer, detection)
-        asked.request[REMARKS].update(
-            platform=headers.get("Polyarch-Platform"),
-            evidence=detection.evidence,
-            source=headers["Polyarch-Source"],
-        )
-        return _manifest_response(asked, answer, headers)
+        return self._document(asked, answer, self._heads.find(answer, detection, asked.namespace))
 
     async def _manifest(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
         answer = await asked.front.puller.get_manifest(asked.place.repositories, digest)
-        return _manifest_response(asked, answer, {"Polyarch-Cache": str(answer.state)})
+        return self._document(asked, answer, _digest_head(answer, asked.namespace))
+
+    def _document(self, asked: _Asked, answer: ManifestAnswer, head: Head) -> web.StreamResponse:
+        asked.request[REMARKS].update(head.remarks)
+        if asked.knows(answer.descriptor.digest):
+            return _not_modified(head.headers)
+        return document_response(asked.request, head, answer.content, self._clock.now())
 
     async def _blob(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
-        request, puller = asked.request, asked.front.puller
-        get = puller.head_blob if asked.is_head else puller.get_blob
-        answer = await get(asked.place.repositories, digest)
-        request[REMARKS].update(cache=str(answer.state))
-        descriptor = Descriptor(media_types.OCTET_STREAM, digest, answer.size)
-        headers = {
-            **content_headers(descriptor),
-            "Accept-Ranges": "bytes",
-            "Polyarch-Cache": str(answer.state),
-            **asked.namespace_headers,
-        }
-        if _is_known(request, digest):
-            return _not_modified(headers)
-        if asked.is_head:
-            return web.Response(headers=headers)
-        ranges = parse_range(request.headers.get(hdrs.RANGE), answer.size)
-        return await send_blob(request, self._store, answer, ranges, headers)
+        is_known = asked.knows(digest)
+        if not asked.is_head and not is_known:
+            return await self._send_blob(asked, digest)
+        # Who knows it needs no more than a proof that it is his: for that, nothing is fetched.
+        answer = await asked.front.puller.head_blob(asked.place.repositories, digest)
+        head = blob_head(digest, answer.size, answer.state, asked.namespace)
+        asked.request[REMARKS].update(head.remarks)
+        return _not_modified(head.headers) if is_known else web.Response(headers=head.headers)
+
+    async def _send_blob(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
+        request = asked.request
+        answer, content = await self._get_blob(asked, digest)
+        head = blob_head(digest, answer.size, answer.state, asked.namespace)
+        request[REMARKS].update(head.remarks)
+        header = request.headers.get(hdrs.RANGE)
+        if header is None or not keeps_range(request.headers.get(hdrs.IF_RANGE), digest):
+            ranges: tuple[ByteRange, ...] = ()
+        else:
+            ranges = parse_range(header, answer.size)
+        if content is None or len(ranges) > 1:
+            return await send_blob(request, self._contents.store, answer, ranges, head.headers)
+        if not ranges:
+            return document_response(request, head, content, self._clock.now())
+        return part_response(content, ranges[0], head.headers)
+
+    async def _get_blob(self, asked: _Asked, digest: Digest) -> tuple[BlobAnswer, bytes | None]:
+        """Answer a blob, and its content where it is small and at hand."""
+        puller, repositories = asked.front.puller, asked.place.repositories
+        answer = await puller.get_blob(repositories, digest)
+        if answer.fill is not None or answer.size > SMALL_BYTES:
+            return answer, None
+        content = await self._contents.small.find(digest)
+        if content is None:  # it was not what it should be, and is put aside
+            answer = await puller.get_blob(repositories, digest)
+        return answer, content
 
 
-def _manifest_response(asked: _Asked, answer: ManifestAnswer, extra: Mapping[str, str]) -> web.Response:
-    asked.request[REMARKS].update(cache=str(answer.state), digest=str(answer.descriptor.digest))
-    headers = {**content_headers(answer.descriptor), **extra}
-    if _is_known(asked.request, answer.descriptor.digest):
-        return _not_modified(headers)
-    return web.Response(body=None if asked.is_head else answer.content, headers=headers)
-
-
-def _is_known(request: web.BaseRequest, digest: Digest) -> bool:
-    header = request.headers.get(hdrs.IF_NONE_MATCH, "")
-    return bool(header) and str(digest) in header
+def _digest_head(answer: ManifestAnswer, namespace: str) -> Head:
+    found = answer.descriptor
+    return manifest_head(found.media_type, found.digest, found.size, answer.state, namespace)
 
 
 def _not_modified(headers: Mapping[str, str]) -> web.Response:
@@ -158,7 +176,7 @@ async def _tags(asked: _Asked) -> web.Response:
     listed = await asked.front.puller.listings.list_tags(
         repository, limit=limit, last=parse_tag(last) if last else None
     )
-    headers = {"Polyarch-Cache": str(listed.state), **_next_link(asked.request, listed.page, limit)}
+    headers = {**state_headers(listed.state, asked.namespace), **_next_link(asked, listed.page, limit)}
     asked.request[REMARKS].update(cache=str(listed.state))
     body = json.dumps({"name": repository, "tags": list(listed.page.tags)}).encode()
     return web.Response(body=body, content_type=media_types.JSON, headers=headers)
@@ -172,15 +190,14 @@ def _limit(text: str | None) -> int | None:
     return min(int(text), MAX_TAGS)
 
 
-def _next_link(request: web.BaseRequest, page: TagPage, limit: int | None) -> dict[str, str]:
+def _next_link(asked: _Asked, page: TagPage, limit: int | None) -> dict[str, str]:
     if page.last is None:
         return {}
-    namespace = namespace_of(request)
     # Upstream's word, and so perhaps no tag at all.
     query = f"n={limit or len(page.tags)}&last={quote_path(page.last)}" + (
-        f"&ns={quote_path(namespace)}" if namespace else ""
+        f"&ns={quote_path(asked.namespace)}" if asked.namespace else ""
     )
-    return {"Link": f'<{quote_path_of(request)}?{query}>; rel="next"'}
+    return {"Link": f'<{quote_path_of(asked.request)}?{query}>; rel="next"'}
 
 
 async def _referrers(asked: _Asked, digest: Digest) -> web.Response:
@@ -188,7 +205,7 @@ async def _referrers(asked: _Asked, digest: Digest) -> web.Response:
     artifact_type = asked.request.query.get("artifactType")
     origin = puller.find_origin(repository, digest)
     listed = await puller.listings.list_referrers(repository, origin, digest, artifact_type=artifact_type)
-    headers = {"Polyarch-Cache": str(listed.state)}
+    headers = state_headers(listed.state, asked.namespace)
     if artifact_type is not None:
         headers["OCI-Filters-Applied"] = "artifactType"
     asked.request[REMARKS].update(cache=str(listed.state))

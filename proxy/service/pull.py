@@ -13,6 +13,7 @@ from typing import TypeVar
 from proxy.arch.choice import Asker, Choice, choose
 from proxy.arch.questions import Absent, Present, Unreachable
 from proxy.arch.resolution import Resolution
+from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
     BlobUnknown,
@@ -36,6 +37,7 @@ from proxy.service.resolver import Resolved, Resolver
 _T = TypeVar("_T")
 
 PIECE_BYTES = 1024 * 1024
+_MANIFEST_TYPES = media_types.MANIFESTS | media_types.SCHEMA1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,9 @@ class Puller:
         self._tools.note_use(digest)
         link = await self._find_link(repository, digest)
         if link is not None and link.is_proven:
-            manifest = await self._tools.manifests.find(digest, link.media_type)
+            # What a manifest names may be a config or a layer: its type does not make it a manifest.
+            media_type = link.media_type if link.media_type in _MANIFEST_TYPES else ""
+            manifest = await self._tools.manifests.find(digest, media_type)
             if manifest is not None:
                 return ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
         origins = _origins(link, repositories)

@@ -17,7 +17,8 @@ from proxy.arch.resolution import Policy
 from proxy.oci.platforms import Platform
 from proxy.server.connections import build_server
 from proxy.server.fronts import Front
-from proxy.server.registry import RegistryHandler
+from proxy.server.registry import Contents, RegistryHandler
+from proxy.service.small_blobs import SmallBlobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream
@@ -123,6 +124,7 @@ async def serve(
     default_platform: Platform | None = None,
     clock: ManualClock | None = None,
     shutdown_seconds: float = 0,
+    memory_bytes: int = 1024 * 1024,
 ) -> AsyncIterator[Served]:
     """Serve Docker Hub, and a registry of one's own, from the same store."""
     kept, own, events, clock = kept or Kept(), FakeUpstream(), RecordingEvents(), clock or ManualClock()
@@ -130,7 +132,8 @@ async def serve(
         bench = await stack.enter_async_context(open_bench(upstream, kept, clock=clock))
         other = await stack.enter_async_context(open_bench(own, kept, policy=OWN_POLICY, name=OWN))
         fronts = {HUB: Front(bench.puller, has_library=True), OWN: Front(other.puller, has_words=True)}
-        handler = RegistryHandler(fronts, kept.store, default_platform=default_platform)
+        contents = Contents(kept.store, SmallBlobs(kept.store, events, memory_bytes=memory_bytes))
+        handler = RegistryHandler(fronts, contents, clock, default_platform=default_platform)
         runner = web.ServerRunner(build_server(handler, events, clock), shutdown_timeout=shutdown_seconds)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

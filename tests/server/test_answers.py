@@ -1,14 +1,25 @@
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from proxy.arch.choice import Asker, choose
 from proxy.arch.detection import Detection
+from proxy.arch.resolution import Resolution
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.platforms import Platform
-from proxy.server.answers import MAX_WARNING, content_headers, resolution_headers
+from proxy.server.answers import (
+    MAX_HEADS,
+    MAX_WARNING,
+    TagHeads,
+    blob_head,
+    content_headers,
+    manifest_head,
+    resolution_headers,
+    tag_head,
+)
 from proxy.service.freshness import CacheState
 from proxy.service.pull import ManifestAnswer
 from tests.arch.worlds import World, image, index
@@ -27,12 +38,21 @@ def world() -> World:
     )
 
 
-def headers_for(platform: str | None, *, state: CacheState = CacheState.MISS, evidence: str = "path") -> dict[str, str]:
-    detection = Detection(None if platform is None else Platform.parse(platform), evidence)
-    resolution = world().resolve(NAME)
+def detected(platform: str | None, evidence: str = "path") -> Detection:
+    return Detection(None if platform is None else Platform.parse(platform), evidence)
+
+
+def answer_for(resolution: Resolution, detection: Detection, state: CacheState = CacheState.MISS) -> ManifestAnswer:
     choice = choose(resolution, Asker(detection))
     assert choice.descriptor is not None
-    return resolution_headers(ManifestAnswer(choice.descriptor, None, state, resolution, choice), detection)
+    return ManifestAnswer(choice.descriptor, None, state, resolution, choice)
+
+
+def headers_for(
+    platform: str | None, *, state: CacheState = CacheState.MISS, evidence: str = "path"
+) -> Mapping[str, str]:
+    detection = detected(platform, evidence)
+    return tag_head(answer_for(world().resolve(NAME), detection, state), detection, "").headers
 
 
 def test_content_is_named_exactly() -> None:
@@ -109,3 +129,55 @@ def test_an_answer_to_a_digest_has_no_name() -> None:
     answer = ManifestAnswer(Descriptor(media_types.OCI_INDEX, DIGEST, 2), b"{}", CacheState.HIT)
     headers = resolution_headers(answer, Detection(None, "none"))
     assert headers["Polyarch-Source"] == f"@{DIGEST}"
+
+
+# Heads
+
+
+def test_the_head_of_a_digest_tells_what_it_is() -> None:
+    head = manifest_head(media_types.OCI_INDEX, DIGEST, 1234, CacheState.HIT, "")
+    assert head.headers == {**content_headers(Descriptor(media_types.OCI_INDEX, DIGEST, 1234)), "Polyarch-Cache": "hit"}
+    assert head.remarks == {"cache": "hit", "digest": str(DIGEST)}
+
+
+def test_the_head_of_a_blob_offers_its_parts() -> None:
+    head = blob_head(DIGEST, 7, CacheState.MISS, "ghcr.io")
+    expected = content_headers(Descriptor(media_types.OCTET_STREAM, DIGEST, 7))
+    told = {"Accept-Ranges": "bytes", "Polyarch-Cache": "miss", "OCI-Namespace": "ghcr.io"}
+    assert head.headers == {**expected, **told}
+    assert head.remarks == {"cache": "miss"}
+
+
+def test_the_same_is_told_as_long_as_a_resolution_holds() -> None:
+    heads, resolution, detection = TagHeads(), world().resolve(NAME), detected("linux/arm/v7")
+    first = heads.find(answer_for(resolution, detection), detection, "")
+    assert heads.find(answer_for(resolution, detection), detection, "") is first
+    assert first == tag_head(answer_for(resolution, detection), detection, "")
+    assert repr(heads) == "<TagHeads: 1>"
+
+
+def test_whatever_makes_a_difference_is_told_apart() -> None:
+    heads, resolution, detection = TagHeads(), world().resolve(NAME), detected("linux/arm/v7")
+    other = detected("linux/amd64")
+    asked = [
+        (answer_for(resolution, detection), detection, ""),
+        (answer_for(resolution, detection), detection, "docker.io"),
+        (answer_for(resolution, detection, CacheState.STALE), detection, ""),
+        (answer_for(resolution, other), other, ""),
+        (answer_for(world().resolve(NAME), detection), detection, ""),
+        (replace(answer_for(resolution, detection), descriptor=Descriptor("a/b", DIGEST, 0)), detection, ""),
+    ]
+    for _ in range(2):
+        for answer, client, namespace in asked:
+            assert heads.find(answer, client, namespace) == tag_head(answer, client, namespace)
+    assert repr(heads) == f"<TagHeads: {len(asked)}>"
+
+
+def test_heads_are_bounded_and_never_mistaken() -> None:
+    """An object that is gone leaves its number to another one: who is remembered must not be gone."""
+    heads, detection = TagHeads(), detected(None, "none")
+    for number in range(MAX_HEADS + 5):
+        resolution = replace(world().resolve(NAME), tag=str(number))
+        head = heads.find(answer_for(resolution, detection), detection, "")
+        assert head.headers["Polyarch-Source"].startswith(f"app:{number}@")
+    assert repr(heads) == "<TagHeads: 5>"

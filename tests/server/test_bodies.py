@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.oci.digests import Digest
-from proxy.server.bodies import PIECE_BYTES, SMALL_BYTES
+from proxy.server.bodies import PIECE_BYTES
+from proxy.service.small_blobs import SMALL_BYTES
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.programs import wait_until
 from tests.server.serving import Served, serve
@@ -105,6 +107,31 @@ async def test_who_knows_the_digest_gets_no_body(served: Served) -> None:
         assert (answer.status_code, answer.content) == (304, b"")
 
 
+@pytest.mark.parametrize("known", ['"{}"', 'W/"{}"', '"sha256:00", "{}"', "*"])
+async def test_who_knows_it_starts_no_download(served: Served, known: str) -> None:
+    """A proof that the repository has the blob is enough, and is asked for once."""
+    headers = {"If-None-Match": known.format(Digest.of(LARGE))}
+    for method in ("GET", "HEAD", "GET"):
+        answer = await served.client.request(method, path_of(LARGE), headers=headers)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["ETag"] == f'"{Digest.of(LARGE)}"'
+    assert served.upstream.count(Kind.GET_BLOB) == 0
+
+
+async def test_who_knows_another_gets_this_one(served: Served) -> None:
+    for known in (f'"{Digest.of(LARGE)}"', f'"{Digest.of(SMALL)}-gzip"', '"sha256:"'):
+        answer = await served.client.get(path_of(SMALL), headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content) == (200, SMALL)
+
+
+async def test_who_knows_what_another_repository_has_learns_nothing(served: Served) -> None:
+    """304 is an answer about the repository: it takes the same proof as the blob itself."""
+    await warm(served, SMALL)
+    headers = {"If-None-Match": f'"{Digest.of(SMALL)}"'}
+    answer = await served.client.get(path_of(SMALL).replace(REPOSITORY, "library/other"), headers=headers)
+    assert error_of(answer) == (404, "BLOB_UNKNOWN")
+
+
 async def test_the_upstream_that_was_meant_is_named(served: Served) -> None:
     for method in ("HEAD", "GET", "GET"):
         answer = await served.client.request(method, path_of(SMALL), params={"ns": "docker.io"})
@@ -115,6 +142,41 @@ async def test_a_blob_that_nobody_has_is_unknown(served: Served) -> None:
     assert error_of(await served.client.get(path_of(b"nobody"))) == (404, "BLOB_UNKNOWN")
     head = await served.client.head(path_of(b"nobody"))
     assert (head.status_code, head.content) == (404, b"")
+
+
+# From memory
+
+
+async def test_a_small_blob_is_read_once(plain: Served, tmp_path: Path) -> None:
+    await warm(plain, SMALL)
+    digest = Digest.of(SMALL)
+    assert (await plain.client.get(path_of(SMALL))).content == SMALL
+    file = tmp_path / "cache" / "blobs" / "sha256" / digest.encoded
+    file.chmod(0o600)
+    file.write_bytes(b"!" * len(SMALL))
+    for method, content in (("GET", SMALL), ("HEAD", b"")):
+        answer = await plain.client.request(method, path_of(SMALL))
+        assert (answer.status_code, answer.content) == (200, content)
+        assert answer.headers["Content-Length"] == str(len(SMALL))
+
+
+async def test_a_small_blob_that_is_damaged_is_fetched_again(plain: Served, tmp_path: Path) -> None:
+    await warm(plain, SMALL)
+    file = tmp_path / "cache" / "blobs" / "sha256" / Digest.of(SMALL).encoded
+    file.chmod(0o600)
+    file.write_bytes(b"!" * len(SMALL))
+    answer = await plain.client.get(path_of(SMALL))
+    assert (answer.content, answer.headers["Polyarch-Cache"]) == (SMALL, "miss")
+    assert [told["digest"] for told in plain.events.named("blob.quarantined")] == [str(Digest.of(SMALL))]
+
+
+async def test_a_small_blob_that_was_taken_away_is_not_served_from_memory(plain: Served) -> None:
+    """Whether it is there, the store says; the memory only spares reading it."""
+    await warm(plain, SMALL)
+    await plain.client.get(path_of(SMALL))
+    await plain.bench.store.remove(Digest.of(SMALL))
+    answer = await plain.client.get(path_of(SMALL))
+    assert (answer.content, answer.headers["Polyarch-Cache"]) == (SMALL, "miss")
 
 
 # In parts
@@ -163,6 +225,23 @@ async def test_no_part_of_nothing_is_there(served: Served) -> None:
 @pytest.mark.parametrize("header", ["bytes", "bytes=", "bytes=x-1", "bytes=-", "items=0-5", "bytes=1-2-3", "bytes=--1"])
 async def test_a_range_that_is_none_is_ignored(served: Served, header: str) -> None:
     answer = await served.client.get(path_of(SMALL), headers={"Range": header})
+    assert (answer.status_code, answer.content) == (200, SMALL)
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+async def test_a_part_of_the_same_bytes_is_sent(served: Served, content: bytes) -> None:
+    headers = {"Range": "bytes=5-9", "If-Range": f'"{Digest.of(content)}"'}
+    for _ in range(2):
+        answer = await served.client.get(path_of(content), headers=headers)
+        assert (answer.status_code, answer.content) == (206, content[5:10])
+        await settled(served)
+
+
+@pytest.mark.parametrize("known", ['W/"{}"', '"sha256:00"', "Tue, 24 Nov 2026 02:05:12 GMT"])
+@pytest.mark.parametrize("asked", ["bytes=5-9", "bytes=99999999-", "bytes=0-1,5-9"])
+async def test_who_has_a_part_of_something_else_gets_the_whole(served: Served, known: str, asked: str) -> None:
+    headers = {"Range": asked, "If-Range": known.format(Digest.of(SMALL))}
+    answer = await served.client.get(path_of(SMALL), headers=headers)
     assert (answer.status_code, answer.content) == (200, SMALL)
 
 

@@ -151,8 +151,15 @@ async def test_who_knows_the_digest_gets_no_body(served: Served) -> None:
             assert (answer.status_code, answer.content) == (304, b"")
             assert answer.headers["ETag"] == first.headers["ETag"]
             assert answer.headers["Docker-Content-Digest"] == first.headers["Docker-Content-Digest"]
-    answer = await served.client.get(JESSIE, headers={"If-None-Match": f'"{DIGEST}"'})
-    assert (answer.status_code, answer.content) == (200, first.content)
+    for unknown in (f'"{DIGEST}"', f'"{first.headers["Docker-Content-Digest"]}-gzip"'):
+        answer = await served.client.get(JESSIE, headers={"If-None-Match": unknown})
+        assert (answer.status_code, answer.content) == (200, first.content)
+
+
+async def test_who_knows_anything_needs_no_body_of_what_is_there(served: Served) -> None:
+    assert (await served.client.get(JESSIE, headers={"If-None-Match": "*"})).status_code == 304
+    missing = await served.client.get("/v2/library/debian/manifests/nothing", headers={"If-None-Match": "*"})
+    assert error_of(missing) == (404, "MANIFEST_UNKNOWN")
 
 
 async def test_a_complete_index_is_upstreams_own_to_the_byte(served: Served) -> None:
@@ -175,6 +182,22 @@ async def test_a_digest_is_answered_whatever_the_client_accepts(served: Served) 
         assert answer.headers["Content-Type"] == media_types.DOCKER_MANIFEST
     assert answer.headers["Polyarch-Cache"] == "hit"
     assert "Polyarch-Source" not in answer.headers
+
+
+@pytest.mark.parametrize("media_type", [media_types.DOCKER_CONFIG, "application/vnd.oci.empty.v1+json"])
+async def test_a_config_is_no_manifest(served: Served, media_type: str) -> None:
+    """JSON it is, and the repository's own; but whoever asks for a manifest must not be given it for one."""
+    config = b"{}"
+    digest = served.upstream.put_blob("library/odd", config)
+    entry = {"mediaType": media_type, "digest": str(digest), "size": len(config)}
+    manifest = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": entry, "layers": []}
+    served.upstream.put_manifest("library/odd", json.dumps(manifest).encode(), media_types.OCI_MANIFEST, tag="1")
+    assert (await served.client.get("/v2/library/odd/manifests/1")).status_code == 200
+    path = f"/v2/library/odd/manifests/{digest}"
+    assert error_of(await served.client.get(path)) == (404, "MANIFEST_UNKNOWN")
+    assert (await served.client.get(path.replace("manifests", "blobs"))).content == config
+    for method in ("GET", "HEAD"):
+        assert (await served.client.request(method, path)).status_code == 404
 
 
 # Who asks
