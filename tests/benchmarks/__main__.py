@@ -6,17 +6,18 @@ import json
 import statistics
 from pathlib import Path
 
+from tests.benchmarks.growth import GROWTH
 from tests.benchmarks.rig import open_rig
 from tests.benchmarks.rows import GIB, ROWS, Bench, Row, Sample
 
 MIB = 1024**2
 
 
-async def measure(rows: list[Row], *, rounds: int, blob_bytes: int) -> dict[str, list[Sample]]:
+async def measure(rows: list[Row], *, rounds: int, blob_bytes: int, large_bytes: int = GIB) -> dict[str, list[Sample]]:
     """Measure the rows one after the other, and all of them again as often as there are rounds."""
     samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
     async with open_rig() as rig:
-        bench = Bench(rig, await rig.origin.add_blob(blob_bytes))
+        bench = Bench(rig, await rig.origin.add_blob(blob_bytes), large_bytes)
         for number in range(rounds):
             for row in rows:
                 sample = await row.measure(bench)
@@ -50,11 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--blob", type=int, default=GIB // MIB, metavar="MIB", help="the large blob's size")
+    parser.add_argument(
+        "--large", type=int, default=GIB // MIB, metavar="MIB", help="the size up to which memory is seen not to grow"
+    )
     parser.add_argument("--only", default="", help="measure only rows that have this in their name")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     arguments = parser.parse_args()
-    rows = [row for row in ROWS if arguments.only in row.name]
-    samples = asyncio.run(measure(rows, rounds=arguments.rounds, blob_bytes=arguments.blob * MIB))
+    rows = [row for row in (*ROWS, *GROWTH) if arguments.only in row.name]
+    sizes = {"blob_bytes": arguments.blob * MIB, "large_bytes": arguments.large * MIB}
+    samples = asyncio.run(measure(rows, rounds=arguments.rounds, **sizes))
     print(write_table(rows, samples))
     if arguments.json:
         content = {

@@ -2,18 +2,47 @@
 
 import re
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from tests.benchmarks.rig import run_all
 from tests.lab import tools
 
 _REQUESTS = re.compile(r"Requests/sec:\s+([0-9.]+)")
+# A script for wrk: takes the name of a file with a path a line.
+_IN_TURN = """\
+local paths, last = {}, 0
+function init(arguments)
+  for line in io.lines(arguments[1]) do paths[#paths + 1] = line end
+end
+function request()
+  last = last % #paths + 1
+  return wrk.format("GET", paths[last])
+end
+"""
 _FAILED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)")
 
 
 async def requests_per_second(url: str, *, connections: int, seconds: int) -> float:
     """Ask for the same thing over and over, and answer how often a second it was answered."""
+    return await _run_wrk(url, connections=connections, seconds=seconds)
+
+
+async def requests_per_second_over(
+    url: str, paths: Iterable[str], folder: Path, *, connections: int, seconds: int
+) -> float:
+    """Ask for many things in turn, and answer how often a second one was answered."""
+    (folder / "paths").write_text("".join(f"{path}\n" for path in paths))
+    (folder / "in-turn.lua").write_text(_IN_TURN)
+    options = ("--script", str(folder / "in-turn.lua"))
+    return await _run_wrk(
+        url, *options, connections=connections, seconds=seconds, arguments=("--", str(folder / "paths"))
+    )
+
+
+async def _run_wrk(url: str, *options: str, connections: int, seconds: int, arguments: tuple[str, ...] = ()) -> float:
     wrk = tools.require("wrk")
-    (text,) = await run_all((wrk, "-t1", f"-c{connections}", f"-d{seconds}", url))
+    (text,) = await run_all((wrk, "-t1", f"-c{connections}", f"-d{seconds}", *options, url, *arguments))
     found = _REQUESTS.search(text)
     if found is None or _FAILED.search(text):
         raise RuntimeError(f"wrk failed on {url}: {text}")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +22,15 @@ class Bench:
 
     rig: Rig
     blob: StoredBlob
+    large_bytes: int = GIB
+    """The size of the blob that memory must not grow with."""
+    _blobs: dict[int, StoredBlob] = field(default_factory=dict)
+
+    async def blob_of(self, size: int) -> StoredBlob:
+        """Answer a blob of another size, put there when it is first asked for."""
+        if size not in self._blobs:
+            self._blobs[size] = await self.rig.origin.add_blob(size)
+        return self._blobs[size]
 
 
 @dataclass(frozen=True, slots=True)
