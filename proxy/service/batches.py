@@ -1,4 +1,8 @@
-"""Writing what arrives, in batches that make themselves: large ones under load, small ones from a slow upstream."""
+"""Writing what arrives, in batches: large ones under load, small ones from a slow upstream.
+
+A hop to the writing thread, and waking the readers after it, costs as much for a byte as for a mebibyte. So a batch
+waits until it is worth that, but never long: who follows a slow upstream sees what has arrived.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +10,10 @@ from collections.abc import Callable
 from proxy.oci.errors import RegistryError
 from proxy.ports import Ingest
 
+BATCH_BYTES = 1024 * 1024
+"""From here on a batch waits for nothing."""
+GATHER_SECONDS = 0.01
+"""How long a smaller one waits for more."""
 MAX_WAITING_BYTES = 2 * 1024 * 1024
 """How much may have arrived without being written; upstream waits from there on."""
 
@@ -21,14 +29,18 @@ class BatchWriter:
         self._size = 0
         self._is_finished = False
         self._error: RegistryError | None = None
-        self._arrived = asyncio.Event()
+        self._ripe = asyncio.Event()
         self._taken = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def add(self, chunk: bytes) -> None:
         """Let a chunk be written; waits while too much is. Raises what the writing has raised."""
         self._waiting.append(chunk)
         self._size += len(chunk)
-        self._arrived.set()
+        if self._size >= BATCH_BYTES:
+            self._ripe.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._ripe.set)
         while self._size >= MAX_WAITING_BYTES and self._error is None:
             self._taken.clear()
             await self._taken.wait()
@@ -38,24 +50,31 @@ class BatchWriter:
     def finish(self) -> None:
         """Let `run` end when all is written."""
         self._is_finished = True
-        self._arrived.set()
+        self._ripe.set()
 
     async def run(self) -> None:
         """Write until there is nothing more to come. Raises Unavailable if the store has no room."""
         try:
             while not (self._is_finished and not self._waiting):
-                await self._arrived.wait()
-                self._arrived.clear()
-                await self._write_all()
+                await self._ripe.wait()
+                await self._write_batch()
         except RegistryError as error:
             self._error = error
             raise
         finally:
+            self._stop_timer()
             self._taken.set()
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting, self._size = self._waiting, [], 0
-            self._taken.set()
-            await self._ingest.write(*batch)
-            self._wrote()
+    async def _write_batch(self) -> None:
+        batch, self._waiting, self._size = self._waiting, [], 0
+        self._stop_timer()
+        if not self._is_finished:
+            self._ripe.clear()
+        self._taken.set()
+        await self._ingest.write(*batch)
+        self._wrote()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,8 +1,8 @@
 """A blob on its way from upstream: taken up again where it breaks off, from whichever place has it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
@@ -89,10 +89,15 @@ class Download:
         while not self._is_complete(position):
             before = position
             try:
-                async with aclosing(self._take_up(position)) as chunks:
+                async with self._take_up(position) as stream, aclosing(stream.chunks()) as chunks:
+                    skip = position - stream.offset  # an upstream that ignores Range begins anew
                     async for chunk in chunks:
-                        position += len(chunk)
-                        yield chunk
+                        fresh = chunk[skip:] if skip else chunk
+                        skip -= len(chunk) - len(fresh)
+                        position += len(fresh)
+                        self._check_bound(position)
+                        if fresh:
+                            yield fresh
                 self._check_complete(position)
             except UpstreamUnreachable as error:
                 fruitless = 0 if position > before else fruitless + 1
@@ -103,35 +108,26 @@ class Download:
                 return
             await asyncio.sleep(self._policy.resume_wait_seconds * 2 ** min(fruitless, 4))
 
-    async def _take_up(self, position: int) -> AsyncGenerator[bytes, None]:
+    @asynccontextmanager
+    async def _take_up(self, position: int) -> AsyncIterator[BlobStream]:
         refusal: RegistryError | None = None
         for source in (self.source,) if self.source else self._sources:
-            try:
-                async with source.upstream.open_blob(source.repository, self.digest, offset=position) as stream:
-                    self._settle(source, stream.size)
-                    async with aclosing(self._read(stream, position)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
-                    return
-            except (NotFound, UpstreamRefused) as error:
-                refusal = error
+            async with AsyncExitStack() as stack:
+                opening = source.upstream.open_blob(source.repository, self.digest, offset=position)
+                try:
+                    stream = await stack.enter_async_context(opening)
+                except (NotFound, UpstreamRefused) as error:
+                    refusal = error
+                    continue
+                self._settle(source, stream.size)
+                yield stream
+                return
         assert refusal is not None
         raise refusal
 
-    async def _read(self, stream: BlobStream, position: int) -> AsyncGenerator[bytes, None]:
-        skip = position - stream.offset  # an upstream that ignores Range begins anew
-        arrived = position
-        async with aclosing(stream.chunks()) as chunks:
-            async for chunk in chunks:
-                fresh = chunk[skip:] if skip else chunk
-                skip -= len(chunk) - len(fresh)
-                arrived += len(fresh)
-                if self.size is not None and arrived > self.size:
-                    raise UpstreamMisbehaved(f"upstream sent more than the {self.size} bytes of {self.digest}")
-                if fresh:
-                    yield fresh
-        if self.size is None:
-            self.size = arrived
+    def _check_bound(self, position: int) -> None:
+        if self.size is not None and position > self.size:
+            raise UpstreamMisbehaved(f"upstream sent more than the {self.size} bytes of {self.digest}")
 
     def _settle(self, source: FillSource, size: int | None) -> None:
         if self.size is not None and size is not None and size != self.size:
@@ -144,6 +140,8 @@ class Download:
         return self.source is not None and self.size is not None and position == self.size
 
     def _check_complete(self, position: int) -> None:
+        if self.size is None:
+            self.size = position
         if not self._is_complete(position):
             raise UpstreamUnreachable(f"upstream ended {self.digest} after {position} of {self.size} bytes")
 

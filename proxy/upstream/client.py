@@ -27,6 +27,7 @@ from proxy.oci.errors import (
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor
 from proxy.ports import BlobStream, FetchedManifest, Quota, TagPage
 from proxy.upstream.exchange import Exchange, read_limited
+from proxy.upstream.transport import READ_BODY
 
 MAX_TAG_LIST_BYTES = 16 * 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
@@ -45,7 +46,12 @@ class HttpBlobStream:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Hand on whatever arrives."""
         try:
-            async for chunk in self._response.aiter_raw():
+            read = self._response.extensions.get(READ_BODY)
+            if read is None:
+                async for chunk in self._response.aiter_raw():
+                    yield chunk
+                return
+            while chunk := await read():
                 yield chunk
         except httpx.HTTPError as error:
             raise UpstreamUnreachable(f"the blob broke off: {error}") from error

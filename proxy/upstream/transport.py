@@ -15,6 +15,8 @@ import yarl
 from aiohttp.http_exceptions import HttpProcessingError
 
 READ_BUFFER_BYTES = 256 * 1024
+READ_BODY = "read_body"
+"""The extension of a response that reads its body without httpx's five layers of iterators around each chunk."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -35,11 +37,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 timeout=_timeout(request),
             )
+        body = _Body(response, request)
         return httpx.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=_Body(response, request),
-            extensions={"reason_phrase": (response.reason or "").encode("ascii", "replace")},
+            stream=body,
+            extensions={"reason_phrase": (response.reason or "").encode("ascii", "replace"), READ_BODY: body.read},
         )
 
     async def aclose(self) -> None:
@@ -51,16 +54,21 @@ class _Body(httpx.AsyncByteStream):
     def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
         self._response = response
         self._request = request
+        self._stall_seconds = _timeout(request).sock_read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated(self._request):
-            while chunk := await self._next():
-                yield chunk
+        while chunk := await self.read():
+            yield chunk
 
-    async def _next(self) -> bytes:
-        # Once aiohttp's parser gives up in the middle of a body, its own limit no longer holds: nothing would end this.
-        async with asyncio.timeout(_timeout(self._request).sock_read):
-            return await self._response.content.readany()
+    async def read(self) -> bytes:
+        """Read whatever has arrived; nothing at the end."""
+        with _translated(self._request):
+            if content := self._response.content.read_nowait():
+                return content
+            # Once aiohttp's parser gives up in the middle of a body, its own limit no longer holds: nothing would end
+            # this.
+            async with asyncio.timeout(self._stall_seconds):
+                return await self._response.content.readany()
 
     async def aclose(self) -> None:
         # A body that was not read to its end takes its connection with it.
