@@ -1,12 +1,13 @@
 """The composition root: settings become running objects, opened and closed by one async context manager."""
 
 import random
+import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from proxy import version
 from proxy.arch.candidates import Template, official_templates, proposal_templates
 from proxy.arch.resolution import Policy
 from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
+from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 from proxy.ports import BlobStore, Catalog, Clock, Upstream
@@ -25,15 +27,18 @@ from proxy.server.middleware import ServerEvents
 from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
-from proxy.service.fill import EndlessRoom, Fills, FillTools
+from proxy.service.fill import Fills, FillTools, Room
 from proxy.service.freshness import Freshness
+from proxy.service.housekeeping import Housekeeper
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.manifests import Manifests
+from proxy.service.occupancy import Limits
 from proxy.service.pull import Puller, PullTools
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.small_blobs import SmallBlobs
+from proxy.service.stock import HouseTools
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
@@ -50,6 +55,9 @@ CONNECTIONS = 100
 WRITER_THREADS = 4
 AHEAD_SHARE = 0.2
 """The last part of a tag's time in which a request for it lets it be asked for anew."""
+MIN_FREE_BYTES, MIN_FREE_SHARE = 1024**3, 0.05
+"""What is left free of the cache's disk: the smaller of the two. A gigabyte lets a system update itself and write its
+logs; but of a Pi's card of 8 GB, or a small disk of the cache's own, that would be too much to ask for."""
 
 
 class SystemClock:
@@ -72,8 +80,26 @@ class Running:
     fronts: dict[str, Front]
     store: BlobStore
     catalog: Catalog
+    housekeeper: Housekeeper
     owns_cache: bool
     """False where another process had the cache folder open before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Who knows of content beside the store and the catalog."""
+
+    fills: list[Fills] = field(default_factory=list)
+    forgetters: list[Callable[[Collection[Digest] | None], None]] = field(default_factory=list)
+
+    def find_written(self, digest: Digest) -> int | None:
+        """Answer how much is written of a blob that is being filled, or None."""
+        return next((found for fills in self.fills if (found := fills.find_written(digest)) is not None), None)
+
+    def forget(self, digests: Collection[Digest] | None) -> None:
+        """Forget content that has left; all of it if none is named."""
+        for forget in self.forgetters:
+            forget(digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +112,7 @@ class _Shared:
     pull: PullTools
     freshness: Freshness
     clock: Clock
+    memory: _Memory
 
 
 @asynccontextmanager
@@ -113,28 +140,38 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
         recency = Recency(catalog, clock)
         owner.start(recency.run(), name="recency")
-        shared = _share(settings, store, catalog, events, clock, owner, recency)
+        memory = _Memory()
+        house = HouseTools(store, catalog, clock, events, lambda: recency.unwritten, memory.find_written, memory.forget)
+        housekeeper = Housekeeper(house, cache_limits(settings, cache))
+        shared = _share(settings, house, catalog, owner, recency, housekeeper, memory)
         fronts = {
             normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
             for upstream in settings.upstreams
         }
-        contents = Contents(store, SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2))
+        if owns_cache:
+            owner.start(housekeeper.run(), name="housekeeping")
+        small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
+        memory.forgetters.append(small.forget)
+        contents = Contents(store, small)
         handler = RegistryHandler(fronts, contents, clock, default_platform=settings.resolution.default_platform)
-        yield Running(build_server(handler, events, clock), fronts, store, catalog, owns_cache)
+        yield Running(build_server(handler, events, clock), fronts, store, catalog, housekeeper, owns_cache)
 
 
 def _share(
     settings: Settings,
-    store: BlobStore,
+    house: HouseTools,
     catalog: Catalog,
-    events: ServerEvents,
-    clock: Clock,
     owner: TaskOwner,
     recency: Recency,
+    room: Room,
+    memory: _Memory,
 ) -> _Shared:
+    store, events, clock = house.store, house.events, house.clock
     caching = Caching(events)
     manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory // 2)
-    fills = Fills(FillTools(store, events, _fill_policy(settings), EndlessRoom(), caching), owner)
+    fills = Fills(FillTools(store, events, _fill_policy(settings), room, caching), owner)
+    memory.fills.append(fills)
+    memory.forgetters.append(manifests.forget)
     lookups = LookupTools(
         catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)
     )
@@ -145,7 +182,16 @@ def _share(
         PullTools(catalog, store, manifests, fills, events, recency.note),
         _freshness(settings),
         clock,
+        memory,
     )
+
+
+def cache_limits(settings: Settings, cache: Path) -> Limits:
+    """Answer how large the cache may become: unless something else is set, all of its disk but for a small part."""
+    free = settings.cache.min_free_bytes
+    if free is None:
+        free = min(MIN_FREE_BYTES, int(shutil.disk_usage(cache).total * MIN_FREE_SHARE))
+    return Limits(settings.cache.max_bytes, free)
 
 
 def _fill_policy(settings: Settings) -> FillPolicy:
@@ -168,6 +214,7 @@ async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncE
     client = await _open_upstream(upstream, shared, stack)
     lookups = Lookups(name, client, shared.freshness, shared.lookups)
     resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
+    shared.memory.forgetters.append(resolver.forget)
     tools = shared.pull
     listings = Listings(name, client, tools.manifests, tools.catalog, shared.freshness, shared.clock)
     puller = Puller(name, client, lookups, resolver, listings, tools)

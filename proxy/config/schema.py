@@ -105,6 +105,16 @@ class CacheSettings:
     offline: bool = _setting(
         parse_flag, "Whether upstream is never asked: what is in the cache is all there is.", default=False
     )
+    max_bytes: int | None = _setting(
+        parse_bytes,
+        "How many bytes the cache may take; what was used least recently leaves. The disk is the limit if not set.",
+        default=None,
+    )
+    min_free_bytes: int | None = _setting(
+        parse_bytes,
+        "How many bytes of its disk stay free; 1 GiB if not set, or a twentieth of a disk smaller than 20 GiB.",
+        default=None,
+    )
     memory: int = _setting(parse_bytes, "How much memory the most recent manifests may take.", default=32 * 1024**2)
 
 

@@ -135,7 +135,7 @@ class Fill:
             if self._error is not None:
                 raise self._error
             if self.source is not None and (self.size is not None or self._is_verified):
-                return self.size if self.size is not None else self._written
+                return self.size if self.size is not None else self.written
             await self._changed()
 
     async def follow(self, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
@@ -187,11 +187,12 @@ class Fill:
         return self._error is not None
 
     @property
-    def _written(self) -> int:
+    def written(self) -> int:
+        """How many bytes of it are written."""
         return 0 if self._ingest is None else self._ingest.written
 
     def _readable(self) -> int:
-        return self._written if self._is_verified or self._relay is not None else self._written - 1
+        return self.written if self._is_verified or self._relay is not None else self.written - 1
 
     async def _fill(self) -> None:
         tools = self._tools
@@ -254,7 +255,7 @@ class Fill:
             await self._download.look()
         ingest = self._ingest
         hasher = self.digest.hasher() if ingest is None else ingest.copy_hasher()
-        self._relay = Relay(self._written, hasher)
+        self._relay = Relay(self.written, hasher)
 
     def _go_on(self, relay: Relay, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
         tools, size = self._tools, self.size
@@ -292,9 +293,9 @@ class Fill:
             self._abandoned.cancel()
         if self._ingest is not None:
             # What broke off is gone on with by the next fill, after a restart too. What is wrong is not.
-            is_sound = self._written > 0 and isinstance(self._error, UpstreamUnreachable | Unavailable)
+            is_sound = self.written > 0 and isinstance(self._error, UpstreamUnreachable | Unavailable)
             await (self._ingest.suspend() if is_sound else self._ingest.abort())
-        self._tools.room.release(self.digest, self._written if self._is_stored() else 0)
+        self._tools.room.release(self.digest, self.written if self._is_stored() else 0)
         self._is_over = True
         self._wake()
         self._close_if_done()
@@ -317,7 +318,7 @@ class Fill:
         await self._progress.wait()
 
     def __repr__(self) -> str:
-        return f"<Fill {self.digest}: {self._written} of {self.size} bytes, {self._readers} readers>"
+        return f"<Fill {self.digest}: {self.written} of {self.size} bytes, {self._readers} readers>"
 
 
 class Fills:
@@ -333,6 +334,11 @@ class Fills:
         """Answer the fill of a blob that is under way, or None. One that has failed is none: the next try is clean."""
         fill = self._running.get(digest)
         return None if fill is None or fill.has_failed else fill
+
+    def find_written(self, digest: Digest) -> int | None:
+        """Answer how many bytes of a blob are written that is being filled, or None if it is not."""
+        fill = self.find(digest)
+        return None if fill is None else fill.written
 
     def join(self, digest: Digest, sources: Sequence[FillSource], expected_size: int | None) -> Fill:
         """Answer the fill of a blob, beginning one if there is none."""

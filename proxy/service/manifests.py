@@ -4,7 +4,7 @@ A manifest that is fetched under a repository tells which content that repositor
 lets a spliced image be pulled under the name that the client asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import cachetools
@@ -125,9 +125,9 @@ class Manifests:
         await self._catalog.put_contents(manifest.digest, (child.digest for child in manifest.document.children))
         await self._catalog.put_links(links)
 
-    def forget(self, digests: Iterable[Digest]) -> None:
-        """Forget manifests that have left the store."""
-        for digest in digests:
+    def forget(self, digests: Collection[Digest] | None = None) -> None:
+        """Forget manifests that have left the store; all that it has, or had, if none is named."""
+        for digest in self._memory.keys() - self._unwritten if digests is None else digests:
             self._memory.pop(digest, None)
             self._unwritten.discard(digest)
 

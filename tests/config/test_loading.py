@@ -120,6 +120,8 @@ SCALARS = {
     "POLYARCH_CACHE_STALE_LIMIT": ("30d", 30 * 86400.0),
     "POLYARCH_CACHE_REFRESH_AHEAD": ("false", False),
     "POLYARCH_CACHE_OFFLINE": ("true", True),
+    "POLYARCH_CACHE_MAX_BYTES": ("20GiB", 20 * 1024**3),
+    "POLYARCH_CACHE_MIN_FREE_BYTES": ("0", 0),
     "POLYARCH_CACHE_MEMORY": ("1MiB", 1024**2),
     "POLYARCH_FILL_KEEP_WITHOUT_CLIENTS": ("false", False),
     "POLYARCH_RESOLUTION_FLEET": ("arm7, x86-64", (Platform("linux", "arm", "v7"), Platform("linux", "amd64"))),
