@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from proxy import version
+from proxy.cli.cache import cache
+from proxy.cli.cache_upkeep import verify
 from proxy.cli.config import config
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
@@ -39,6 +41,8 @@ def cli() -> None:
 cli.add_command(serve)
 cli.add_command(resolve)
 cli.add_command(config)
+cli.add_command(cache)
+cache.add_command(verify)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tests.cli.conftest import Invoke
 def test_help_names_every_command(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.exit_code == 0
-    for name in ("serve", "resolve", "config"):
+    for name in ("serve", "resolve", "config", "cache"):
         assert f"  {name}" in result.output
 
 
@@ -28,7 +28,13 @@ def test_an_unknown_command_is_bad_input(invoke: Invoke) -> None:
     assert invoke("serf").exit_code == 2
 
 
-@pytest.mark.parametrize("command", [["serve"], ["resolve"], ["config"], ["config", "check"]], ids=" ".join)
+COMMANDS = (
+    *(["serve"], ["resolve"], ["config"], ["config", "check"], ["cache"]),
+    *(["cache", name] for name in ("ls", "du", "pin", "unpin", "verify")),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_helps(invoke: Invoke, command: list[str]) -> None:
     for flag in ("--help", "-h"):
         result = invoke(*command, flag)

@@ -1,0 +1,131 @@
+"""The cache folder opened by itself, without a server: what the cache commands work on.
+
+A server may be running on the same folder meanwhile. SQLite takes several processes, blobs are files that never
+change, and whoever changes what is there raises the catalog's revision, which the server looks at. A command that only
+looks does not take the folder's lock either: a server can start beside it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.arch.choice import Asker
+from proxy.arch.detection import Detection
+from proxy.config.schema import Settings
+from proxy.oci import media_types
+from proxy.oci.digests import Digest
+from proxy.oci.errors import InvalidSetting, Unavailable
+from proxy.oci.ranges import ByteRange
+from proxy.ports import BlobStore, Ledger, Link
+from proxy.server.fronts import Front, pick_front
+from proxy.server.middleware import ServerEvents
+from proxy.service.freshness import Freshness
+from proxy.service.inspection import Inspection, ListedImage
+from proxy.service.verification import Verification
+from proxy.storage.catalog import SqliteCatalog
+from proxy.storage.disk import DiskBlobStore
+from proxy.storage.footprint import Footprint, is_cache, measure
+from proxy.storage.layout_index import LayoutIndex
+from proxy.wiring import CATALOG_FILE, SystemClock, open_proxy
+
+__all__ = ["ListedImage", "OpenCache", "open_cache"]
+
+THREADS = 2
+KEPT_SECONDS = 10.0
+"""How long it may take, after the last byte of a blob has come, until the disk has it."""
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCache:
+    """A cache that is open, and what can be done with it."""
+
+    folder: Path
+    store: BlobStore
+    ledger: Ledger
+    inspection: Inspection
+    verification: Verification
+
+    def measure(self) -> Footprint:
+        """Answer what the folder holds beside its blobs."""
+        return measure(self.folder, CATALOG_FILE)
+
+
+@asynccontextmanager
+async def open_cache(
+    settings: Settings, folder: Path, events: ServerEvents, *, changes: bool = False, repairs: bool = False
+) -> AsyncIterator[OpenCache]:
+    """Open a cache folder; close it on leaving.
+
+    Args:
+        settings: What the server runs with.
+        folder: The cache folder.
+        events: Where happenings are told.
+        changes: Whether content may come in or leave.
+        repairs: Whether upstream may be asked for what is damaged.
+
+    Raises:
+        InvalidSetting: There is no cache.
+        Unavailable: The cache folder cannot be used.
+    """
+    if not is_cache(folder):
+        raise InvalidSetting(f"there is no cache in {folder}: name the server's folder with --cache or --config")
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
+        executor = stack.enter_context(ThreadPoolExecutor(THREADS, "blob-writer"))
+        scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
+        store = DiskBlobStore(folder, executor)
+        stack.callback(store.close)
+        if changes:
+            store.prepare()
+        catalog = stack.enter_context(SqliteCatalog(folder / CATALOG_FILE, scribe, events))
+        if changes:
+            await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
+        repair = _Repair(fronts, store) if repairs else None
+        yield OpenCache(
+            folder,
+            store,
+            catalog,
+            Inspection(store, catalog, Freshness(tag_seconds=settings.cache.tag_ttl), clock),
+            Verification(store, catalog, repair),
+        )
+
+
+async def _open_fronts(
+    settings: Settings, folder: Path, events: ServerEvents, stack: AsyncExitStack
+) -> Mapping[str, Front]:
+    running = await stack.enter_async_context(open_proxy(settings, folder, events))
+    return running.fronts
+
+
+class _Repair:
+    """Fetches content again, as the server would for a client."""
+
+    def __init__(self, fronts: Mapping[str, Front], store: BlobStore) -> None:
+        self._fronts = fronts
+        self._store = store
+
+    async def __call__(self, link: Link, tag: str | None) -> None:
+        puller, repositories = pick_front(self._fronts, link.upstream).puller, (link.repository,)
+        if tag is not None:
+            await puller.get_tag(repositories, tag, Asker(Detection(None, "none")))
+        elif link.media_type in media_types.MANIFESTS:
+            await puller.get_manifest(repositories, link.digest)
+        else:
+            answer = await puller.get_blob(repositories, link.digest)
+            if answer.fill is not None:
+                async for _ in answer.fill.read(ByteRange(0, answer.size)):
+                    pass
+                await self._wait_kept(link.digest)
+
+    async def _wait_kept(self, digest: Digest) -> None:
+        try:
+            async with asyncio.timeout(KEPT_SECONDS):
+                while self._store.find_size(digest) is None:  # noqa: ASYNC110 - the fill belongs to the proxy
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(f"{digest} was fetched, but could not be kept; is the disk full?") from error
