@@ -195,8 +195,17 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_memory_bytes(pid: int) -> int:
     """Answer the largest resident size that a process has had."""
+    return _read_status(pid, "VmHWM")
+
+
+def memory_bytes(pid: int) -> int:
+    """Answer a process's resident size."""
+    return _read_status(pid, "VmRSS")
+
+
+def _read_status(pid: int, field: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmHWM:\s+([0-9]+) kB$", status, re.MULTILINE)
+    found = re.search(rf"^{field}:\s+([0-9]+) kB$", status, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
