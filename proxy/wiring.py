@@ -179,7 +179,7 @@ def _share(
         settings,
         lookups,
         ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
-        PullTools(catalog, store, manifests, fills, events, recency.note),
+        PullTools(catalog, store, manifests, fills, events, owner, recency.note),
         _freshness(settings),
         clock,
         memory,

@@ -7,6 +7,7 @@ index took it from.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from proxy.oci.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from proxy.oci.manifests import Descriptor
+from proxy.oci.manifests import Descriptor, ImageManifest
 from proxy.ports import BlobStore, Catalog, Events, Link, Quota, Upstream
 from proxy.service.download import FillSource
 from proxy.service.fill import Fill, Fills
@@ -33,6 +34,7 @@ from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups
 from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.resolver import Resolved, Resolver
+from proxy.service.tasks import TaskOwner
 
 _T = TypeVar("_T")
 
@@ -75,6 +77,7 @@ class PullTools:
     manifests: Manifests
     fills: Fills
     events: Events
+    owner: TaskOwner
     note_use: Callable[[Digest], None]
     """Told of all content that is asked for: what was used last leaves last."""
 
@@ -211,6 +214,7 @@ class Puller:
         else:  # somebody else's: upstream has to show it under this name too, which a HEAD does for nothing
             await self._upstream.head_manifest(origin, digest)
         await self._tools.manifests.link(self.name, repository, origin, manifest)
+        self._prove_layers(repository, manifest)
         return manifest
 
     async def _find_link(self, repository: str, digest: Digest) -> Link | None:
@@ -259,6 +263,26 @@ class Puller:
         proven, size = await self._first(_origins(link, repositories), ask)
         await self._tools.catalog.put_links([proven])
         return proven, size
+
+    def _prove_layers(self, repository: str, manifest: StoredManifest) -> None:
+        """Let upstream show, in the background, that an image has those of its blobs that others brought here.
+
+        A client that has them already does not ask for them. The next one may, while upstream is gone.
+        """
+        blobs = manifest.document.children if isinstance(manifest.document, ImageManifest) else ()
+        foreign = [blob.digest for blob in blobs if self._is_foreign(repository, blob.digest)]
+        if foreign:
+            self._tools.owner.start(self._prove_all(repository, foreign), name=f"prove {manifest.digest}")
+
+    def _is_foreign(self, repository: str, digest: Digest) -> bool:
+        return self._tools.store.find_size(digest) is not None and not self._is_linked(repository, digest)
+
+    async def _prove_all(self, repository: str, digests: list[Digest]) -> None:
+        for digest in digests:
+            with suppress(RegistryError):
+                link = await self._find_link(repository, digest)
+                if link is None or not link.is_proven:
+                    await self._prove((repository,), digest, link)
 
     async def _follow(self, digest: Digest, origins: list[str], expected_size: int | None) -> tuple[Fill, int]:
         """Join the fill of a blob, or begin one; answer the blob's size, too."""

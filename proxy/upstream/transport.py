@@ -14,7 +14,8 @@ import httpx
 import yarl
 from aiohttp.http_exceptions import HttpProcessingError
 
-READ_BUFFER_BYTES = 256 * 1024
+READ_BUFFER_BYTES = 1024 * 1024
+"""How much of a body may wait to be read; at twice that much its connection is told to wait, which costs, too."""
 READ_BODY = "read_body"
 """The extension of a response that reads its body without httpx's five layers of iterators around each chunk."""
 

@@ -148,7 +148,7 @@ async def open_bench(
         lookups = Lookups(name, upstream, freshness, tools)
         resolver = Resolver(lookups, policy, ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)))
         listings = Listings(name, upstream, manifests, catalog, freshness, clock)
-        pull = PullTools(catalog, store, manifests, fills, events, Recency(catalog, clock).note)
+        pull = PullTools(catalog, store, manifests, fills, events, owner, Recency(catalog, clock).note)
         puller = Puller(name, upstream, lookups, resolver, listings, pull)
         yield Bench(
             upstream, store, catalog, clock, events, owner, manifests, fills, lookups, resolver, listings, puller

@@ -1,0 +1,88 @@
+"""Whose content is whose: what a repository may be shown from the cache, while upstream can be asked and while not."""
+
+import pytest
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import RegistryError
+from proxy.service.freshness import CacheState
+from tests.fakes.upstream import FakeUpstream, Kind
+from tests.lab.programs import wait_until
+from tests.service.bench import ARM_V7, DEBIAN, HUB, Bench, address, asker, jessie, open_bench, publish_jessie
+from tests.service.test_pull_blobs import content_of
+
+OTHER = ("other/app",)
+IMAGE = jessie(ARM_V7)
+LAYER, MANIFEST = address(IMAGE.layers[0]), address(IMAGE.manifest)
+
+
+@pytest.fixture
+def upstream() -> FakeUpstream:
+    """`debian:jessie`, whose ARM build stands under another name too."""
+    upstream = FakeUpstream()
+    publish_jessie(upstream)
+    upstream.push(f"{OTHER[0]}:1", IMAGE)
+    return upstream
+
+
+async def _settle(bench: Bench) -> None:
+    async def is_over() -> bool:
+        return repr(bench.owner) == "<TaskOwner of []>"
+
+    await wait_until(is_over, seconds=10, purpose="the end of what runs in the background")
+
+
+async def _bring_layer(bench: Bench) -> None:
+    """Let one repository bring the layer into the cache."""
+    await bench.puller.get_tag(("arm32v7/debian",), "jessie", asker())
+    await content_of(bench, await bench.puller.get_blob(("arm32v7/debian",), LAYER))
+
+
+async def test_a_layer_that_a_client_has_already_is_there_for_the_next_one_offline(bench: Bench) -> None:
+    """It was pulled under another name: this client does not ask for it, and the next one does, with upstream gone."""
+    await _bring_layer(bench)
+    await bench.puller.get_manifest(OTHER, MANIFEST)
+    await _settle(bench)
+    assert bench.upstream.count(Kind.HEAD_BLOB, OTHER[0]) == 1
+    bench.upstream.go_offline()
+    assert (await bench.puller.get_blob(OTHER, LAYER)).state is CacheState.HIT
+
+
+async def test_what_nobody_has_brought_is_not_asked_about(bench: Bench) -> None:
+    await bench.puller.get_manifest(OTHER, MANIFEST)
+    await _settle(bench)
+    assert bench.upstream.count(Kind.HEAD_BLOB) == 0
+
+
+async def test_a_layer_that_upstream_does_not_show_there_stays_closed(bench: Bench) -> None:
+    await _bring_layer(bench)
+    del bench.upstream.repositories[OTHER[0]].blobs[LAYER]
+    await bench.puller.get_manifest(OTHER, MANIFEST)
+    await _settle(bench)
+    bench.upstream.go_offline()
+    with pytest.raises(RegistryError):
+        await bench.puller.get_blob(OTHER, LAYER)
+
+
+async def test_what_a_build_s_own_repository_is_shown_the_spliced_name_is_too(upstream: FakeUpstream) -> None:
+    """Our own index was made of both; so it stays while upstream is gone, whoever of the two brought it."""
+    async with open_bench(upstream) as bench:
+        await bench.puller.get_tag((DEBIAN,), "jessie", asker())
+        await bench.puller.get_manifest(("arm32v7/debian",), MANIFEST)
+        await content_of(bench, await bench.puller.get_blob(("arm32v7/debian",), LAYER))
+        link = bench.catalog.find_link(HUB, DEBIAN, MANIFEST)
+        assert link is not None
+        upstream.go_offline()
+        assert (await bench.puller.get_manifest((DEBIAN,), MANIFEST)).state is CacheState.HIT
+        found = bench.catalog.find_link(HUB, DEBIAN, MANIFEST)
+        assert found is not None
+        assert found.is_proven
+
+
+async def test_an_image_that_is_no_part_of_the_index_gains_nothing(bench: Bench) -> None:
+    await bench.puller.get_tag((DEBIAN,), "jessie", asker())
+    await bench.puller.get_manifest(OTHER, MANIFEST)
+    bench.upstream.go_offline()
+    with pytest.raises(RegistryError):
+        await bench.puller.get_manifest(("library/else",), MANIFEST)
+    with pytest.raises(RegistryError):
+        await bench.puller.get_blob(("library/else",), Digest.of(b"never"))
