@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
-from tests.lab.content import Content
+from tests.lab.content import ARM_V7, Content
 from tests.lab.images import MANIFEST_TYPES, digest_of
+from tests.lab.programs import wait_until
+
+SOME = (("library/debian:jessie", None), ("library/redis:3-alpine", ARM_V7), ("library/multi:latest", ARM_V7))
+"""Images of every form, each with the platform that is pulled."""
 
 
 @asynccontextmanager
@@ -40,3 +45,13 @@ async def pull(url: str, content: Content, name: str, platform: str | None = Non
     for part, answer in zip(parts, answers, strict=True):
         assert answer.content == part.content, f"{name} {part.digest}: {answer.status_code} {answer.content[:200]!r}"
     return {digest, *(part.digest for part in parts)}
+
+
+async def pull_until_kept(url: str, content: Content, cache: Path) -> None:
+    """Pull SOME until all of it is in the cache: a client has its last byte a moment before the disk has it."""
+
+    async def is_kept() -> bool:
+        pulled = [await pull(url, content, name, platform) for name, platform in SOME]
+        return all((cache / "blobs" / digest.replace(":", "/")).exists() for digest in set().union(*pulled))
+
+    await wait_until(is_kept, seconds=20, purpose="everything in the cache")
