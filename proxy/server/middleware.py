@@ -14,6 +14,8 @@ from proxy.server.bodies import BodyCutShort
 from proxy.server.reading import quote_path_of
 from proxy.server.registry import REMARKS
 
+MAX_REASON = 200
+"""The longest reason phrase that is sent; clients read a whole line of at most 4 KiB."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -86,10 +88,19 @@ def answer_errors(handler: Handler, events: ServerEvents) -> Handler:
     return answered
 
 
+def _reason(error: RegistryError) -> str | None:
+    if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    text = error.message.encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:MAX_REASON] or None
+
+
 def error_response(error: RegistryError) -> web.Response:
     """Write an error in the registry's envelope."""
     return web.Response(
         status=error.http_status,
+        # Docker, podman, skopeo and ctr show an envelope's message for a 4xx only; of a 5xx they show this line.
+        reason=_reason(error),
         body=error.envelope(),
         content_type=media_types.JSON,
         headers={**API_VERSION, **error.headers},

@@ -5,6 +5,7 @@ than this one, which hands on whatever has arrived (protocol_and_perf.md B2). HT
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -91,6 +92,21 @@ def build_session(
     )
 
 
+def _connect_reason(error: aiohttp.ClientConnectorError) -> str:
+    """Tell why there is no connection, without the address: clients are told this."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"its name cannot be resolved: {error.os_error.strerror or error.os_error}"
+        case aiohttp.ClientConnectorCertificateError():
+            found = error.certificate_error
+            return f"its certificate is not trusted: {getattr(found, 'verify_message', '') or type(found).__name__}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no TLS with it: {error.os_error.strerror or type(error.os_error).__name__}"
+        case _:
+            number = error.os_error.errno
+            return os.strerror(number).lower() if number else "none of its addresses answers"
+
+
 def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
     seconds = request.extensions.get("timeout", {})
     return aiohttp.ClientTimeout(
@@ -114,7 +130,7 @@ def _translated(request: httpx.Request) -> Iterator[None]:
     except TimeoutError as error:
         raise httpx.ReadTimeout(str(error) or "timed out", request=request) from error
     except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(str(error), request=request) from error
+        raise httpx.ConnectError(_connect_reason(error), request=request) from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("the body ended before its time", request=request) from error
     except (aiohttp.ClientResponseError, HttpProcessingError) as error:

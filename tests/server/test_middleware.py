@@ -1,6 +1,13 @@
 import pytest
 
-from proxy.oci.errors import RangeNotSatisfiable, RegistryError, Unavailable, UpstreamRefused, UpstreamUnreachable
+from proxy.oci.errors import (
+    ManifestUnknown,
+    RangeNotSatisfiable,
+    RegistryError,
+    Unavailable,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
 from proxy.server.middleware import error_response
 from tests.fakes.clock import ManualClock
 from tests.fakes.upstream import FakeUpstream, Kind
@@ -121,3 +128,19 @@ async def test_a_client_that_leaves_early_is_no_fault(served: Served) -> None:
     assert served.upstream.count(Kind.GET_BLOB) == 1
     assert served.events.faults == []
     assert served.events.warnings == []
+
+
+def test_a_failure_says_why_in_its_status_line() -> None:
+    """Docker, podman and ctr show that line of a 5xx, and nothing of the body."""
+    answer = error_response(UpstreamUnreachable("docker.io cannot be asked now: connection refused"))
+    assert (answer.status, answer.reason) == (503, "docker.io cannot be asked now: connection refused")
+
+
+def test_a_status_line_stays_one_line_of_ascii() -> None:
+    answer = error_response(UpstreamUnreachable("gone\r\nSet-Cookie: evil=1 " + "\u00e9" * 500))
+    assert answer.reason.startswith("gone  Set-Cookie: evil=1 ???")
+    assert len(answer.reason) == 200
+
+
+def test_what_the_client_got_wrong_keeps_the_words_of_http() -> None:
+    assert error_response(ManifestUnknown("library/never has no manifest 1")).reason == "Not Found"
