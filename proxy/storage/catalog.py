@@ -4,16 +4,28 @@ The blobs themselves are not in here: whatever is lost with this file is asked o
 layout.
 """
 
-import sqlite3
+import asyncio
+import contextlib
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 
 from proxy.oci.digests import Digest
+from proxy.oci.errors import Unavailable
 from proxy.oci.manifests import Descriptor
 from proxy.ports import Events, Inventory, Link, Pin, TagRecord, TagState
 from proxy.storage import schema
-from proxy.storage.database import Database, Row
+from proxy.storage.database import Database
+from proxy.storage.unwritten import Row
+
+_INVENTORY = (
+    schema.LIST_ALL_TAGS,
+    schema.LIST_ANSWERS,
+    schema.LIST_CONTENTS,
+    schema.LIST_USES,
+    schema.LIST_PINS,
+)
 
 
 class SqliteCatalog(Database):
@@ -68,11 +80,14 @@ class SqliteCatalog(Database):
 
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""
-        return await self.look(_take_inventory)
+        rows = await self.look(*_INVENTORY)
+        # Where it is slow nobody else waits for it: so many objects take longer to make than to read.
+        return await asyncio.to_thread(_build_inventory, *rows)
 
     async def list_links(self) -> list[Link]:
         """Answer all links."""
-        return await self.look(lambda file: [_link(row) for row in file.execute(schema.LIST_LINKS)])
+        (rows,) = await self.look(schema.LIST_LINKS)
+        return await asyncio.to_thread(_build_links, rows)
 
     async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
         """Remember last uses; an earlier one never replaces a later one."""
@@ -88,8 +103,8 @@ class SqliteCatalog(Database):
 
     async def forget_content(self, digests: Collection[Digest], /) -> None:
         """Forget content that has left the store. Raises Unavailable if the file cannot be written."""
-        rows = [(str(digest),) for digest in digests]
-        await self.change(lambda file: [file.executemany(statement, rows) for statement in schema.FORGET_CONTENT])
+        row = (json.dumps([str(digest) for digest in digests]),)
+        await self.change(lambda file: [file.execute(statement, row) for statement in schema.FORGET_CONTENT])
         self._tell_watchers()
 
     async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:
@@ -100,8 +115,7 @@ class SqliteCatalog(Database):
 
     def read_revision(self) -> int:
         """Answer how often content was taken away behind somebody's back."""
-        rows = self.find(schema.READ_REVISION, ())
-        return int(rows[0][0]) if rows else 0
+        return sum(count for (count,) in self.find(schema.READ_REVISION, ()))
 
     async def raise_revision(self) -> None:
         """Tell whoever else has the catalog open that content was taken away, or came in."""
@@ -112,9 +126,13 @@ class SqliteCatalog(Database):
         self._watchers.append(callback)
 
     async def finish_rebuild(self) -> None:
-        """Remember that the file knows all that this version would have told it."""
-        await self.change(lambda file: file.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}"))
+        """Remember that the file knows all that this version would have told it.
+
+        Where it cannot be written, whoever opens it next has to rebuild it again.
+        """
         self.needs_rebuild = False
+        with contextlib.suppress(Unavailable):
+            await self.change(lambda file: file.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}"))
 
     def _tell_watchers(self) -> None:
         for tell in self._watchers:
@@ -124,26 +142,36 @@ class SqliteCatalog(Database):
         return f"<SqliteCatalog {self.path}>"
 
 
-def _take_inventory(file: sqlite3.Connection) -> Inventory:
-    contents: dict[Digest, tuple[Digest, ...]] = {}
-    for parent, child in file.execute(schema.LIST_CONTENTS):
-        key = _digest(parent)
-        contents[key] = (*contents.get(key, ()), _digest(child))
+def _build_inventory(
+    tags: list[Row], answers: list[Row], contents: list[Row], uses: list[Row], pins: list[Row]
+) -> Inventory:
+    """Build it from rows: what is not written yet comes first, and is newer."""
+    children: dict[str, set[str]] = {}
+    for parent, child in contents:
+        children.setdefault(parent, set()).add(child)
+    latest: dict[str, float] = {}
+    for digest, moment in uses:
+        latest[digest] = max(moment, latest.get(digest, moment))
     return Inventory(
-        tuple(_present(file.execute(schema.LIST_TAGS, (None, None)).fetchall())),
-        {(row[0], row[1], row[2]): _digest(row[3]) for row in file.execute(schema.LIST_ANSWERS)},
-        contents,
-        {_digest(row[0]): row[1] for row in file.execute(schema.LIST_USES)},
-        frozenset(Pin(*row) for row in file.execute(schema.LIST_PINS)),
+        tuple(_present(tags)),
+        {(row[0], row[1], row[2]): _digest(row[3]) for row in reversed(answers)},
+        {_digest(parent): tuple(map(_digest, sorted(children[parent]))) for parent in children},
+        {_digest(digest): moment for digest, moment in latest.items()},
+        frozenset(Pin(*row) for row in pins),
     )
+
+
+def _build_links(rows: list[Row]) -> list[Link]:
+    known: dict[Row, Row] = {}
+    for row in rows:
+        former = known.setdefault(row[:3], row)  # what is not written yet comes first, and is newer
+        if row[6] and not former[6]:
+            known[row[:3]] = row
+    return [Link(row[0], row[1], _digest(row[2]), row[3], row[4], row[5], bool(row[6])) for row in known.values()]
 
 
 def _digest(text: str) -> Digest:
     return Digest(*text.split(":"))  # what is in the file was a Digest when it came in
-
-
-def _link(row: Row) -> Link:
-    return Link(row[0], row[1], _digest(row[2]), row[3], row[4], row[5], bool(row[6]))
 
 
 def _is_proven(row: Row) -> bool:

@@ -12,24 +12,25 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 from proxy.oci.errors import Unavailable
 from proxy.ports import Events
-from proxy.storage.schema import SCHEMA, SCHEMA_VERSION
+from proxy.storage.schema import SCHEMA, SCHEMA_VERSION, TABLES
+from proxy.storage.unwritten import Row, Unwritten, Write
 
 _T = TypeVar("_T")
-Row = tuple[Any, ...]
-MAX_UNWRITTEN = 20_000
-"""How many writes are kept in memory while the file cannot be written; the oldest are given up first."""
 READ_ONLY_MODES = ("mode=ro", "immutable=1")
 """How a file is opened that cannot be written. A folder in which SQLite cannot make its -shm file needs the second."""
+_WANT_OF_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY})
+_PRIMARY_CODE = 0xFF
+"""The part of an SQLite error code that is no detail (https://www.sqlite.org/rescode.html)."""
 
 
 class Database:
@@ -42,32 +43,35 @@ class Database:
         """Whether the file was made anew, or by a version that knew less: the layout may hold more than it tells."""
         self._executor = executor
         self._events = events
+        self._unwritten = Unwritten()
         self._reader: sqlite3.Connection | None = None
+        self._has_stale_reader = False
+        """Whether the reader was opened while there was no writer: it may not see what is written now."""
         self._writer: sqlite3.Connection | None = None
-        self._unwritten: list[tuple[str, Sequence[Row]]] = []
-        self._overlay: sqlite3.Connection | None = None
-        """What is unwritten, in the same tables; None while all is written."""
+        """Belongs to the writer's thread, and is opened there; None while the file cannot be written at all."""
         self._is_unwritable = False
+        self._is_closed = False
 
     def open(self) -> None:
         """Open the file. Raises Unavailable if that fails for a reason that keeping house cannot mend."""
         try:
-            self._writer = self._open_sound()
-            self._reader = _connect(self.path)
+            self._executor.submit(self._open_writer).result()
         except (OSError, sqlite3.Error) as error:
             if not _is_for_want_of_room(self.path, error):
                 raise Unavailable(f"the catalog {self.path} cannot be opened: {error}") from error
             self._tell_unwritable(error)
             self._reader = _open_read_only(self.path)
-            self.needs_rebuild = self._reader is None
+        else:
+            self._renew_reader()
+        version = 0 if self._reader is None else self._reader.execute("PRAGMA user_version").fetchone()[0]
+        self.needs_rebuild = version < SCHEMA_VERSION
 
     def close(self) -> None:
         """Write what can be written, and close."""
-        for connection in (self._reader, self._overlay):
-            if connection is not None:
-                connection.close()
-        if self._writer is not None:
-            self._submit(partial(_write_last, self._writer, self._unwritten))
+        self._is_closed = True
+        if self._reader is not None:
+            self._reader.close()  # before the writer: the last one to close tidies up the log
+        self._executor.submit(self._close_writer).result()
 
     def __enter__(self) -> Self:
         self.open()
@@ -80,120 +84,110 @@ class Database:
 
     def find(self, statement: str, parameters: Row) -> list[Row]:
         """Answer rows: those that are not written yet first, then the file's."""
-        found: list[Row] = [] if self._overlay is None else self._overlay.execute(statement, parameters).fetchall()
-        if self._reader is not None:
-            try:
+        try:
+            found = [] if self._unwritten.is_empty else self._unwritten.find(statement, parameters)
+            if self._has_stale_reader:
+                self._renew_reader()
+            if self._reader is not None:
                 found += self._reader.execute(statement, parameters).fetchall()
-            except sqlite3.Error as error:
-                raise Unavailable(f"the catalog cannot be read: {error}") from error
+        except sqlite3.Error as error:
+            raise Unavailable(f"the catalog cannot be read: {error}") from error
         return found
 
     async def keep(self, statement: str, rows: Iterable[Row]) -> None:
         """Write rows; where the file cannot be written, keep them in memory until it can be."""
-        batch = [*self._take_unwritten(), (statement, list(rows))]
-        try:
-            await self._run(lambda writer: _execute(writer, batch))
-        except sqlite3.Error as error:
-            self._tell_unwritable(error)
-            self._keep_in_memory(batch)
+        trouble = await self._run(partial(self._write_or_wait, Write(statement, list(rows))))
+        if trouble is None:
+            self._tell_writable()
         else:
-            self._forget_memory()
+            self._tell_unwritable(trouble)
 
     async def change(self, call: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Change the file in one transaction, in the writer's thread.
+        """Change the file in one transaction, in the writer's thread, after all that was to be written before.
 
         Raises:
             Unavailable: The file cannot be written.
         """
         try:
-            return await self._run(call)
-        except sqlite3.Error as error:
+            changed = await self._run(partial(self._write, call))
+        except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"the catalog cannot be written: {error}") from error
+        self._tell_writable()
+        return changed
 
-    async def look(self, call: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Read the file at length, as it is at one moment, in the writer's thread where there is one.
+    async def look(self, *statements: str) -> list[list[Row]]:
+        """Answer all rows of each statement, as they are at one moment: as `find` does, in the writer's thread.
 
         Raises:
             Unavailable: The file cannot be read.
         """
-
-        def read(connection: sqlite3.Connection) -> _T:
-            connection.execute("BEGIN")
-            try:
-                return call(connection)
-            finally:
-                connection.rollback()
-
         try:
-            if self._writer is not None:
-                return await self._run(read)
-            return read(self._reader or self._open_overlay())
+            return await self._run(partial(self._read_all, statements))
         except sqlite3.Error as error:
             raise Unavailable(f"the catalog cannot be read: {error}") from error
 
-    async def _run(self, call: Callable[[sqlite3.Connection], _T]) -> _T:
-        writer = self._writer
-        if writer is None:
-            raise sqlite3.OperationalError("attempt to write a readonly database")
+    async def _run(self, call: Callable[[], _T]) -> _T:
+        if self._is_closed:
+            raise Unavailable(f"the catalog {self.path} is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
-        def run() -> _T:
-            with writer:
-                return call(writer)
+    # In the writer's thread: one after the other, in the order in which they were asked for.
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
-
-    def _take_unwritten(self) -> list[tuple[str, Sequence[Row]]]:
-        taken, self._unwritten = self._unwritten, []
-        return taken
-
-    def _keep_in_memory(self, batch: list[tuple[str, Sequence[Row]]]) -> None:
-        _execute(self._open_overlay(), batch[-1:])
-        self._unwritten = [*batch, *self._unwritten][-MAX_UNWRITTEN:]
-
-    def _open_overlay(self) -> sqlite3.Connection:
-        if self._overlay is None:
-            self._overlay = sqlite3.connect(":memory:")
-            self._overlay.executescript(SCHEMA)
-        return self._overlay
-
-    def _forget_memory(self) -> None:
-        if self._overlay is not None and not self._unwritten:
-            self._overlay.close()
-            self._overlay = None
-            self._is_unwritable = False
-            self._events.note("catalog.writable", file=str(self.path))
-
-    def _tell_unwritable(self, error: Exception) -> None:
-        if not self._is_unwritable:
-            self._is_unwritable = True
-            self._events.warn("catalog.unwritable", file=str(self.path), reason=str(error))
-
-    def _open_sound(self) -> sqlite3.Connection:
+    def _write_or_wait(self, write: Write) -> Exception | None:
+        """Write, or let it wait; answer what was in the way."""
         try:
-            return self._submit(self._prepare)
+            self._write(lambda file: file.executemany(write.statement, write.rows))
+        except (OSError, sqlite3.Error) as error:
+            if not _is_trouble_with_the_file(error):
+                raise
+            self._unwritten.add(write)
+            return error
+        return None
+
+    def _write(self, call: Callable[[sqlite3.Connection], _T]) -> _T:
+        writer = self._writer or self._open_writer()
+        self._unwritten.write_back(writer)
+        with writer:
+            return call(writer)
+
+    def _read_all(self, statements: Iterable[str]) -> list[list[Row]]:
+        file = self._writer or _open_read_only(self.path)
+        if file is None:
+            return [self._unwritten.find(statement) for statement in statements]
+        try:
+            file.execute("BEGIN")
+            return [self._unwritten.find(each) + file.execute(each).fetchall() for each in statements]
+        finally:
+            file.rollback()
+            if file is not self._writer:
+                file.close()
+
+    def _open_writer(self) -> sqlite3.Connection:
+        try:
+            writer = self._prepare()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise
+            self._put_aside()
+            writer = self._prepare()
             self._events.warn("catalog.put_aside", file=str(self.path), reason=str(error))
-        self._put_aside()
-        return self._submit(self._prepare)
+        # Said before anything is written: a reader that would not see it must not be asked any more.
+        self._has_stale_reader = True
+        self._writer = writer
+        return writer
 
     def _prepare(self) -> sqlite3.Connection:
         """Open the file and make its tables; a file that is damaged anywhere is refused (0.1 s for 400,000 rows)."""
         connection = _connect(self.path)
         try:
-            if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
+            connection.execute("BEGIN IMMEDIATE")  # one that cannot be written is not looked through in vain
+            connection.rollback()
+            _check(connection)
             connection.executescript(SCHEMA)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error:
             connection.close()  # before anybody moves the file: closing removes the log beside it, by name
             raise
-        self.needs_rebuild = version < SCHEMA_VERSION
         return connection
-
-    def _submit(self, call: Callable[[], _T]) -> _T:
-        return self._executor.submit(call).result()
 
     def _put_aside(self) -> None:
         for suffix in ("", "-wal", "-shm"):
@@ -201,13 +195,46 @@ class Database:
             if name.exists():
                 name.replace(name.with_name(f"{name.name}.unreadable"))
 
+    def _close_writer(self) -> None:
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if not self._unwritten.is_empty:
+                self._unwritten.write_back(self._writer or self._open_writer())
+        self._unwritten.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    # In the loop's thread
+
+    def _renew_reader(self) -> None:
+        self._has_stale_reader = False
+        former, self._reader = self._reader, _connect(self.path)
+        if former is not None:
+            former.close()
+
+    def _tell_unwritable(self, error: Exception) -> None:
+        if not self._is_unwritable:
+            self._is_unwritable = True
+            self._events.warn("catalog.unwritable", file=str(self.path), reason=str(error))
+
+    def _tell_writable(self) -> None:
+        if self._is_unwritable:
+            self._is_unwritable = False
+            self._events.note("catalog.writable", file=str(self.path))
+
+
+def _is_trouble_with_the_file(error: Exception) -> bool:
+    """Tell whether the file is at fault, and not what is to be written: that would be refused everywhere."""
+    return isinstance(error, OSError) or type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+
 
 def _is_for_want_of_room(path: Path, error: Exception) -> bool:
     """Tell whether a file cannot be opened because nothing can be written there, and not because it is none."""
     folder = path.parent
     if path.is_dir() or not folder.is_dir():
         return False
-    return not os.access(folder, os.W_OK) or "full" in str(error) or "I/O" in str(error)
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    return code in _WANT_OF_ROOM or not os.access(folder, os.W_OK)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -222,11 +249,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _open_read_only(path: Path) -> sqlite3.Connection | None:
+    """Open a file that cannot be written; None where there is none that can be read."""
     for mode in READ_ONLY_MODES:
         connection = None
         try:
             connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
-            connection.execute("SELECT count(*) FROM (SELECT 1 FROM links LIMIT 1)").fetchone()
+            _check(connection)
+            _add_what_is_missing(connection)
         except sqlite3.Error:
             if connection is not None:
                 connection.close()
@@ -235,12 +264,14 @@ def _open_read_only(path: Path) -> sqlite3.Connection | None:
     return None
 
 
-def _execute(connection: sqlite3.Connection, batch: list[tuple[str, Sequence[Row]]]) -> None:
-    for statement, rows in batch:
-        connection.executemany(statement, rows)
+def _add_what_is_missing(connection: sqlite3.Connection) -> None:
+    """Let the tables of a newer version be there, and empty: they are kept in memory, beside the file."""
+    connection.execute("PRAGMA temp_store = MEMORY")
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for name in TABLES.keys() - found:
+        connection.execute(f"CREATE TEMP TABLE {name} {TABLES[name]}")
 
 
-def _write_last(connection: sqlite3.Connection, batch: list[tuple[str, Sequence[Row]]]) -> None:
-    with contextlib.suppress(sqlite3.Error), connection:
-        _execute(connection, batch)
-    connection.close()
+def _check(connection: sqlite3.Connection) -> None:
+    if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(found)

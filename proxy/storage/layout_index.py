@@ -16,7 +16,7 @@ from typing import Protocol, Self
 from proxy.oci import media_types
 from proxy.oci.errors import Unavailable
 from proxy.ports import BlobStore, TagRecord
-from proxy.storage.disk import write_durably
+from proxy.storage.durable import write_durably
 
 INDEX_FILE = "index.json"
 REF_NAME = "org.opencontainers.image.ref.name"

@@ -67,7 +67,7 @@ class MemoryIngest:
 
     async def suspend(self) -> None:
         """Keep what was written, for the next ingest of the same blob."""
-        if not self._is_over and self._content:
+        if not self._is_over and len(self._content) > len(self._store.suspended.get(self._digest, b"")):
             self._store.suspended[self._digest] = bytes(self._content)
         self._is_over = True
 

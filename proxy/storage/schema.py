@@ -3,36 +3,45 @@
 SCHEMA_VERSION = 2
 """Told by `PRAGMA user_version` once a file has all that this version tells; 2 has contents, uses, answers and pins."""
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS tags (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL,
-    state TEXT NOT NULL, checked_at REAL NOT NULL, media_type TEXT, digest TEXT, size INTEGER,
-    PRIMARY KEY (upstream, repository, tag)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS links (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL,
-    origin TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER, is_proven INTEGER NOT NULL,
-    PRIMARY KEY (upstream, repository, digest)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS links_by_digest ON links (digest);
-CREATE TABLE IF NOT EXISTS answers (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
-    PRIMARY KEY (upstream, repository, tag)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS contents (
-    parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uses (digest TEXT NOT NULL PRIMARY KEY, used_at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pins (
-    upstream TEXT NOT NULL, repository TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (upstream, repository, target)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 0), count INTEGER NOT NULL);
-"""
+TABLES = {
+    "tags": """(
+        upstream TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL,
+        state TEXT NOT NULL, checked_at REAL NOT NULL, media_type TEXT, digest TEXT, size INTEGER,
+        PRIMARY KEY (upstream, repository, tag)
+    ) WITHOUT ROWID""",
+    "links": """(
+        upstream TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL,
+        origin TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER, is_proven INTEGER NOT NULL,
+        PRIMARY KEY (upstream, repository, digest)
+    ) WITHOUT ROWID""",
+    "answers": """(
+        upstream TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+        PRIMARY KEY (upstream, repository, tag)
+    ) WITHOUT ROWID""",
+    "contents": "(parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID",
+    "uses": "(digest TEXT NOT NULL PRIMARY KEY, used_at REAL NOT NULL) WITHOUT ROWID",
+    "pins": """(
+        upstream TEXT NOT NULL, repository TEXT NOT NULL, target TEXT NOT NULL,
+        PRIMARY KEY (upstream, repository, target)
+    ) WITHOUT ROWID""",
+    "revision": "(id INTEGER PRIMARY KEY CHECK (id = 0), count INTEGER NOT NULL)",
+}
+SCHEMA = "".join(f"CREATE TABLE IF NOT EXISTS {name} {columns};\n" for name, columns in TABLES.items())
+SCHEMA += "CREATE INDEX IF NOT EXISTS links_by_digest ON links (digest);\n"
 
 PUT_TAG = """
 REPLACE INTO tags (upstream, repository, tag, state, checked_at, media_type, digest, size)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+PUT_TAG_LATE = """
+INSERT INTO tags (upstream, repository, tag, state, checked_at, media_type, digest, size)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET state = excluded.state, checked_at = excluded.checked_at, media_type = excluded.media_type,
+    digest = excluded.digest, size = excluded.size
+WHERE excluded.checked_at >= checked_at
+"""
+LATE = {PUT_TAG: PUT_TAG_LATE}
+"""What is executed instead where a write had to wait: another process may have heard something newer meanwhile."""
 FIND_TAG = """
 SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
 WHERE upstream = ? AND repository = ? AND tag = ?
@@ -41,6 +50,7 @@ LIST_TAGS = """
 SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
 WHERE (upstream = ?1 OR ?1 IS NULL) AND (repository = ?2 OR ?2 IS NULL)
 """
+LIST_ALL_TAGS = "SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags"
 PUT_LINK = """
 INSERT INTO links (upstream, repository, digest, origin, media_type, size, is_proven) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET origin = excluded.origin, media_type = excluded.media_type, size = excluded.size,
@@ -52,7 +62,7 @@ LIST_LINKS = "SELECT upstream, repository, digest, origin, media_type, size, is_
 PUT_ANSWER = "REPLACE INTO answers (upstream, repository, tag, digest) VALUES (?, ?, ?, ?)"
 LIST_ANSWERS = "SELECT upstream, repository, tag, digest FROM answers"
 PUT_CONTENT = "INSERT OR IGNORE INTO contents (parent, child) VALUES (?, ?)"
-LIST_CONTENTS = "SELECT parent, child FROM contents ORDER BY parent, child"
+LIST_CONTENTS = "SELECT parent, child FROM contents"
 PUT_USE = """
 INSERT INTO uses (digest, used_at) VALUES (?, ?)
 ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at)
@@ -62,12 +72,13 @@ PUT_PIN = "INSERT OR IGNORE INTO pins (upstream, repository, target) VALUES (?, 
 REMOVE_PIN = "DELETE FROM pins WHERE upstream = ? AND repository = ? AND target = ?"
 LIST_PINS = "SELECT upstream, repository, target FROM pins"
 FORGET_CONTENT = (
-    "DELETE FROM contents WHERE parent = ?",
-    "DELETE FROM uses WHERE digest = ?",
-    "DELETE FROM answers WHERE digest = ?",
-    "DELETE FROM tags WHERE digest = ?",
-    "DELETE FROM links WHERE digest = ? AND origin = repository",
+    "DELETE FROM contents WHERE parent IN (SELECT value FROM json_each(?))",
+    "DELETE FROM uses WHERE digest IN (SELECT value FROM json_each(?))",
+    "DELETE FROM answers WHERE digest IN (SELECT value FROM json_each(?))",
+    "DELETE FROM tags WHERE digest IN (SELECT value FROM json_each(?))",
+    "DELETE FROM links WHERE digest IN (SELECT value FROM json_each(?)) AND origin = repository",
 )
+"""Each takes all digests as one JSON list: tags and answers have no index by digest, and are looked through once."""
 FORGET_TAG = (
     "DELETE FROM tags WHERE upstream = ? AND repository = ? AND tag = ?",
     "DELETE FROM answers WHERE upstream = ? AND repository = ? AND tag = ?",

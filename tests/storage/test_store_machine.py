@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, UpstreamMisbehaved
 from proxy.ports import BlobStore, Ingest
-from proxy.storage.disk import THREAD_BYTES, DiskBlobStore
+from proxy.storage.disk import DiskBlobStore
+from proxy.storage.ingests import THREAD_BYTES
 from proxy.storage.memory import MemoryBlobStore
 
 CONTENTS = (b"", b"one", b"two", b"three" * 100, b"large" * (THREAD_BYTES // 4))
