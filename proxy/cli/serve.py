@@ -2,20 +2,23 @@
 
 import asyncio
 import signal
+import ssl
 from pathlib import Path
 
 import click
 from aiohttp import web
 
 from proxy.cli.options import cache_directory, read_settings, settings_options
-from proxy.config.schema import Settings
+from proxy.config.schema import ServerSettings, Settings
 from proxy.oci.errors import Unavailable
+from proxy.server.encryption import build_tls
 from proxy.server.middleware import ServerEvents
 from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
 from proxy.version import VERSION
 from proxy.wiring import open_proxy
 
-SHUTDOWN_SECONDS = 10.0
+SHUTDOWN_SECONDS = 4.0
+"""How long downloads may go on. aiohttp takes it twice, and Docker kills a container after ten seconds."""
 
 
 @click.command()
@@ -33,7 +36,9 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
 
     Raises:
         Unavailable: The address or the cache folder cannot be used.
+        InvalidSetting: A file that is named cannot be used.
     """
+    tls = _tls(settings.server)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -45,17 +50,26 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
         runner = web.ServerRunner(running.server, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            address = await _listen(runner, *settings.server.listen)
+            address = await _listen(runner, *settings.server.listen, tls)
             upstreams = {one.name: one.address for one in settings.upstreams}
-            events.note("serving", version=VERSION, listen=address, cache=str(cache), upstreams=upstreams)
+            scheme = "http" if tls is None else "https"
+            events.note(
+                "serving", version=VERSION, listen=address, scheme=scheme, cache=str(cache), upstreams=upstreams
+            )
             await stop.wait()
             events.note("stopping")
         finally:
             await runner.cleanup()
 
 
-async def _listen(runner: web.ServerRunner, host: str, port: int) -> str:
-    site = web.TCPSite(runner, host, port, backlog=1024)
+def _tls(server: ServerSettings) -> ssl.SSLContext | None:
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    return build_tls(server.tls_certificate, server.tls_key)
+
+
+async def _listen(runner: web.ServerRunner, host: str, port: int, tls: ssl.SSLContext | None) -> str:
+    site = web.TCPSite(runner, host, port, backlog=1024, ssl_context=tls)
     try:
         await site.start()
     except OSError as error:

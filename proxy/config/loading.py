@@ -135,6 +135,8 @@ def _elsewhere(key: str) -> str:
 
 
 def _check(settings: Settings) -> None:
+    if (settings.server.tls_certificate is None) is not (settings.server.tls_key is None):
+        raise InvalidSetting("server.tls_certificate and server.tls_key go together: one of them is not set")
     names = [normalise_registry(upstream.name) for upstream in settings.upstream]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

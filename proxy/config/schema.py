@@ -62,6 +62,12 @@ class ServerSettings:
         "Where to listen: HOST:PORT.",
         default=("0.0.0.0", 5000),  # noqa: S104 - as above
     )
+    tls_certificate: Path | None = _setting(
+        parse_path,
+        "The certificate to serve HTTPS with, and those that lead to its root; HTTP if not set.",
+        default=None,
+    )
+    tls_key: Path | None = _setting(parse_path, "The certificate's private key.", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,9 @@ class CacheSettings:
         "How many bytes of its disk stay free; 1 GiB if not set, or a twentieth of a disk smaller than 20 GiB.",
         default=None,
     )
-    memory: int = _setting(parse_bytes, "How much memory the most recent manifests may take.", default=32 * 1024**2)
+    memory: int = _setting(
+        parse_bytes, "How much memory the most recent manifests and small blobs may take.", default=32 * 1024**2
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,14 +18,15 @@ import pytest
 
 from proxy.cli.options import read_settings
 from proxy.cli.serve import run
-from proxy.config.schema import Settings
-from proxy.oci.errors import Unavailable
+from proxy.config.schema import ServerSettings, Settings
+from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.version import VERSION
 from proxy.wiring import open_proxy
 from tests.cli.conftest import Invoke
 from tests.fakes.events import RecordingEvents
-from tests.lab.programs import Program, pick_free_port
+from tests.lab.programs import Program, pick_free_port, wait_until
 from tests.lab.proxies import ENVIRONMENT
+from tests.server.serving import CERTIFICATE
 
 COMMAND = (sys.executable, "-m", "proxy", "serve")
 
@@ -138,6 +143,43 @@ async def test_it_does_not_share_its_cache(tmp_path: Path) -> None:
     async with open_proxy(_settings(tmp_path), tmp_path / "cache", RecordingEvents()):
         with pytest.raises(Unavailable, match=f"{tmp_path}/cache is in use by another polyarch"):
             await run(_settings(tmp_path), tmp_path / "cache", Stopping())
+
+
+async def test_it_serves_https(tmp_path: Path, port: int) -> None:
+    listen = f"127.0.0.1:{port}"
+    config = f'[server]\ntls_certificate = "{CERTIFICATE}"\ntls_key = "{CERTIFICATE}"\n'
+    (tmp_path / "config.toml").write_text(config)
+    command = (*COMMAND, "--config", str(tmp_path / "config.toml"), "--listen", listen, "--cache", str(tmp_path / "c"))
+    program = Program(*command, log=tmp_path / "log", environment=ENVIRONMENT)
+    trust = ssl.create_default_context(cafile=str(CERTIFICATE))
+    try:
+        async with httpx.AsyncClient(trust_env=False, verify=trust) as client:
+
+            async def answers() -> bool:
+                with suppress(httpx.TransportError):
+                    return (await client.get(f"https://{listen}/v2/")).status_code == 200
+                return False
+
+            await wait_until(answers, seconds=20, purpose="an answer over TLS")
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://{listen}/v2/")
+            started = time.monotonic()
+            assert await program.stop() == 0  # whoever is connected does not hold it up
+            assert time.monotonic() - started < 2
+    finally:
+        await program.kill()
+    assert '"scheme": "https"' in program.log()
+    assert "Traceback" not in program.log()
+
+
+async def test_a_certificate_that_is_none_stops_it_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "tls").write_text("junk")
+    settings = replace(
+        _settings(tmp_path), server=ServerSettings(tls_certificate=tmp_path / "tls", tls_key=CERTIFICATE)
+    )
+    with pytest.raises(InvalidSetting, match=r"server\.tls_certificate"):
+        await run(settings, tmp_path / "cache", Stopping())
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_configuration_that_is_wrong_stops_it_before_it_begins(invoke: Invoke, tmp_path: Path) -> None:

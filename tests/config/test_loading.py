@@ -54,6 +54,8 @@ def test_the_environment_may_name_the_file(file: Path) -> None:
         pytest.param('[[upstream]]\nnames = "x"', "unknown key upstream[0].names; did you mean name?", id="in a list"),
         pytest.param('[[candidates.template]]\nplatform = "rpi"', "candidates.template[0] needs pattern", id="missing"),
         pytest.param("[cache", "not TOML", id="broken"),
+        pytest.param('[server]\ntls_key = "k"', "tls_certificate and server.tls_key go together", id="a key alone"),
+        pytest.param('[server]\ntls_certificate = "c"', "one of them is not set", id="a certificate alone"),
         pytest.param('[[upstream]]\nusername = "me"', "has a username but no repositories", id="credentials"),
         pytest.param(
             '[[upstream]]\nname = "ghcr.io"\n[[upstream]]\nname = "ghcr.io"', "ghcr.io is named twice", id="twice"
@@ -111,6 +113,8 @@ def test_a_file_that_is_no_text_or_no_file_is_named(file: Path) -> None:
 
 SCALARS = {
     "POLYARCH_SERVER_LISTEN": ("127.0.0.1:7", ("127.0.0.1", 7)),
+    "POLYARCH_SERVER_TLS_CERTIFICATE": ("/etc/tls.crt", Path("/etc/tls.crt")),
+    "POLYARCH_SERVER_TLS_KEY": ("/etc/tls.key", Path("/etc/tls.key")),
     "POLYARCH_LOG_LEVEL": ("debug", "debug"),
     "POLYARCH_LOG_FORMAT": ("json", "json"),
     "POLYARCH_CACHE_DIRECTORY": ("/srv/cache", Path("/srv/cache")),
@@ -146,10 +150,12 @@ def test_every_scalar_of_a_section_has_a_variable() -> None:
 
 @pytest.mark.parametrize("variable", SCALARS)
 def test_a_variable_sets_its_setting_and_no_other(variable: str) -> None:
-    text, meant = SCALARS[variable]
-    section, _, key = variable.removeprefix("POLYARCH_").lower().partition("_")
-    expected = dataclasses.replace(getattr(Settings(), section), **{key: meant})
-    assert load_settings(None, {variable: text}) == dataclasses.replace(Settings(), **{section: expected})
+    variables = [one for one in SCALARS if "_TLS_" in one] if "_TLS_" in variable else [variable]  # a pair
+    section = variable.split("_")[1].lower()
+    meant = {name.removeprefix(f"POLYARCH_{section}_".upper()).lower(): SCALARS[name][1] for name in variables}
+    expected = dataclasses.replace(getattr(Settings(), section), **meant)
+    found = load_settings(None, {name: SCALARS[name][0] for name in variables})
+    assert found == dataclasses.replace(Settings(), **{section: expected})
 
 
 @pytest.mark.parametrize("variable", [name for name, (_, meant) in SCALARS.items() if not isinstance(meant, Path)])
