@@ -379,11 +379,13 @@ async def test_a_body_that_fails_is_cut_visibly_short(
 
 async def test_what_arrived_before_the_failure_is_sent(plain: Served) -> None:
     manners = plain.upstream.manners
-    manners.breaks_at = [2 * PIECE_BYTES] * 20
+    manners.breaks_at, manners.pauses_at = [2 * PIECE_BYTES] * 20, PIECE_BYTES
     async with plain.connect() as wire:
         await wire.send("GET", path_of(LARGE))
         head = await wire.head()
-        body = await wire.rest()
+        first = await wire.exactly(1)
+        manners.resume.set()
+        body = first + await wire.rest()
     assert head.status == 200
     assert body == LARGE[: 2 * PIECE_BYTES - 1]
 
