@@ -39,6 +39,7 @@ from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.small_blobs import SmallBlobs
 from proxy.service.stock import HouseTools
+from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
@@ -150,6 +151,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         }
         if owns_cache:
             owner.start(housekeeper.run(), name="housekeeping")
+        stack.callback(_tell_served, events, shared.pull.tally)
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
         contents = Contents(store, small)
@@ -179,11 +181,16 @@ def _share(
         settings,
         lookups,
         ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
-        PullTools(catalog, store, manifests, fills, events, owner, recency.note),
+        PullTools(catalog, store, manifests, fills, events, owner, Tally(), recency.note),
         _freshness(settings),
         clock,
         memory,
     )
+
+
+def _tell_served(events: ServerEvents, tally: Tally) -> None:
+    if tally.counts:
+        events.note("served", **tally.as_fields())
 
 
 def cache_limits(settings: Settings, cache: Path) -> Limits:

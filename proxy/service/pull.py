@@ -34,9 +34,11 @@ from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups
 from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.resolver import Resolved, Resolver
+from proxy.service.tally import Kind, Tally
 from proxy.service.tasks import TaskOwner
 
 _T = TypeVar("_T")
+_A = TypeVar("_A", "ManifestAnswer", "BlobAnswer")
 
 PIECE_BYTES = 1024 * 1024
 _MANIFEST_TYPES = media_types.MANIFESTS | media_types.SCHEMA1
@@ -78,6 +80,7 @@ class PullTools:
     fills: Fills
     events: Events
     owner: TaskOwner
+    tally: Tally
     note_use: Callable[[Digest], None]
     """Told of all content that is asked for: what was used last leaves last."""
 
@@ -125,8 +128,10 @@ class Puller:
         content = choice.synthesis.content if choice.synthesis else None
         if content is None and not (is_head and choice.descriptor.size):
             manifest = await self._manifest(repositories[-1], choice.descriptor.digest, choice.repository)
-            return ManifestAnswer(manifest.descriptor, manifest.content, resolved.state, resolution, choice)
-        return ManifestAnswer(choice.descriptor, content, resolved.state, resolution, choice)
+            return self._counted(
+                Kind.TAG, ManifestAnswer(manifest.descriptor, manifest.content, resolved.state, resolution, choice)
+            )
+        return self._counted(Kind.TAG, ManifestAnswer(choice.descriptor, content, resolved.state, resolution, choice))
 
     async def get_manifest(self, repositories: tuple[str, ...], digest: Digest) -> ManifestAnswer:
         """Answer a manifest by digest: upstream's own bytes, whoever asks.
@@ -143,10 +148,12 @@ class Puller:
             media_type = link.media_type if link.media_type in _MANIFEST_TYPES else ""
             manifest = await self._tools.manifests.find(digest, media_type)
             if manifest is not None:
-                return ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
+                return self._counted(
+                    Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
+                )
         origins = _origins(link, repositories)
         manifest = await self._first(origins, lambda origin: self._obtain(repository, origin, digest))
-        return ManifestAnswer(manifest.descriptor, manifest.content, CacheState.MISS)
+        return self._counted(Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, CacheState.MISS))
 
     async def get_blob(self, repositories: tuple[str, ...], digest: Digest) -> BlobAnswer:
         """Answer a blob, from the store or as it arrives.
@@ -164,10 +171,10 @@ class Puller:
             link, _ = await self._prove(repositories, digest, link)
         size = tools.store.find_size(digest)  # anew: a fill may have ended meanwhile
         if size is not None:
-            return BlobAnswer(digest, size, CacheState.HIT, None)
+            return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.HIT, None))
         fill, size = await self._follow(digest, _origins(link, repositories), link.size if link else None)
         await self._link_filled(repository, digest, fill, link)
-        return BlobAnswer(digest, size, CacheState.MISS, fill)
+        return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.MISS, fill))
 
     async def head_blob(self, repositories: tuple[str, ...], digest: Digest) -> BlobAnswer:
         """Answer the size of a blob, without fetching it.
@@ -179,14 +186,18 @@ class Puller:
         link = await self._settled_link(repositories[-1], digest)
         size = self._tools.store.find_size(digest)
         if size is not None and link is not None and link.is_proven:
-            return BlobAnswer(digest, size, CacheState.HIT, None)
+            return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.HIT, None))
         _, size = await self._prove(repositories, digest, link)
-        return BlobAnswer(digest, size, CacheState.MISS, None)
+        return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.MISS, None))
 
     def find_origin(self, repository: str, digest: Digest) -> str:
         """Answer the repository of upstream that a repository's content comes from, as far as is known."""
         link = self._tools.catalog.find_link(self.name, repository, digest)
         return link.origin if link and link.origin else repository
+
+    def _counted(self, kind: Kind, answer: _A) -> _A:
+        self._tools.tally.count(kind, answer.state)
+        return answer
 
     async def _resolve(self, repositories: tuple[str, ...], tag: str, *, is_head: bool) -> Resolved:
         for repository in repositories[:-1]:

@@ -24,6 +24,7 @@ from proxy.service.manifests import Manifests
 from proxy.service.pull import Puller, PullTools
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
@@ -119,6 +120,7 @@ class Bench:
     resolver: Resolver
     listings: Listings
     puller: Puller
+    tally: Tally
 
 
 @asynccontextmanager
@@ -148,9 +150,10 @@ async def open_bench(
         lookups = Lookups(name, upstream, freshness, tools)
         resolver = Resolver(lookups, policy, ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)))
         listings = Listings(name, upstream, manifests, catalog, freshness, clock)
-        pull = PullTools(catalog, store, manifests, fills, events, owner, Recency(catalog, clock).note)
+        tally = Tally()
+        pull = PullTools(catalog, store, manifests, fills, events, owner, tally, Recency(catalog, clock).note)
         puller = Puller(name, upstream, lookups, resolver, listings, pull)
         yield Bench(
-            upstream, store, catalog, clock, events, owner, manifests, fills, lookups, resolver, listings, puller
+            upstream, store, catalog, clock, events, owner, manifests, fills, lookups, resolver, listings, puller, tally
         )
     assert upstream.open_streams == 0, "a stream from upstream was left open"
