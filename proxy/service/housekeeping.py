@@ -37,7 +37,7 @@ POLL_SECONDS = 1.0
 COUNT_SECONDS = 3600.0
 """How often everything is counted anew: what no fill brought in is known only then."""
 REST = 10.0
-"""How long nothing is tried again after a run that could not make enough room: as many times what it took."""
+"""How long nothing is tried again after a run that made no room at all: as many times what it took."""
 GRACE_SECONDS = 3600.0
 """How young content is left alone that nothing leads to: whoever brings it in may not have linked it yet."""
 SUSPENDED_SECONDS = 24 * 3600.0
@@ -124,9 +124,11 @@ class Housekeeper:
         if began >= self._resting_until and (self._is_in_doubt or self.occupancy.excess() > 0):
             self._is_in_doubt = False
             evicted = await self.evict()
-            if not evicted.size or self.occupancy.excess() > 0:
+            if not evicted.size:
                 now = self._tools.clock.monotonic()
                 self._resting_until = now + REST * (now - began)
+            elif self.occupancy.excess() > 0:  # more came in meanwhile
+                self._woken.set()
 
     async def count(self) -> None:
         """Count what is stored, and throw away what broke off long ago."""
