@@ -13,6 +13,8 @@ from proxy.ports import Catalog
 from proxy.storage.catalog import SqliteCatalog
 from proxy.telemetry.logs import SilentEvents
 from tests.contracts.catalog import JESSIE, LINK, CatalogContract
+from tests.contracts.ledger import Books, LedgerContract
+from tests.storage.breaking import break_writing
 from tests.storage.programs import link_of, note_for_ever, record_of, running
 
 PAGE = 4096
@@ -33,6 +35,28 @@ class TestSqliteCatalog(CatalogContract):
     @pytest.fixture
     def catalog(self, opened: SqliteCatalog) -> Catalog:
         return opened
+
+
+class TestSqliteLedger(LedgerContract):
+    @pytest.fixture
+    def books(self, opened: SqliteCatalog) -> Books:
+        return opened
+
+
+@pytest.fixture
+def unwritable(path: Path, scribe: Executor) -> Iterator[SqliteCatalog]:
+    """A catalog whose file takes nothing: all that it is told is kept in memory."""
+    with SqliteCatalog(path, scribe, SilentEvents()) as catalog:
+        asyncio.run(break_writing(catalog))
+        yield catalog
+
+
+class TestSqliteCatalogThatCannotBeWritten(CatalogContract):
+    """Nobody who asks or tells notices."""
+
+    @pytest.fixture
+    def catalog(self, unwritable: SqliteCatalog) -> Catalog:
+        return unwritable
 
 
 async def _fill(path: Path, scribe: Executor, count: int = 2000) -> None:

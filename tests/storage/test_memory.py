@@ -4,6 +4,7 @@ from proxy.ports import BlobStore, Catalog
 from proxy.storage.memory import MemoryBlobStore, MemoryCatalog
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.catalog import CatalogContract
+from tests.contracts.ledger import Books, LedgerContract
 
 
 class TestMemoryBlobStore(BlobStoreContract):
@@ -15,4 +16,10 @@ class TestMemoryBlobStore(BlobStoreContract):
 class TestMemoryCatalog(CatalogContract):
     @pytest.fixture
     def catalog(self) -> Catalog:
+        return MemoryCatalog()
+
+
+class TestMemoryLedger(LedgerContract):
+    @pytest.fixture
+    def books(self) -> Books:
         return MemoryCatalog()
