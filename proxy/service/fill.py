@@ -35,6 +35,9 @@ class Room(Protocol):
     def reserve(self, digest: Digest, size: int | None, /) -> bool:
         """Make room for a blob that is about to be written; tell whether there is some. The size may be unknown."""
 
+    async def wait(self) -> None:
+        """Wait until what has to leave for it has left, or cannot."""
+
     def release(self, digest: Digest, stored: int, /) -> None:
         """Hear that it was written, and takes so many bytes now, or none."""
 
@@ -45,6 +48,9 @@ class EndlessRoom:
     def reserve(self, _digest: Digest, _size: int | None, /) -> bool:
         """Tell that there is room."""
         return True
+
+    async def wait(self) -> None:
+        """Wait for nothing."""
 
     def release(self, _digest: Digest, _stored: int, /) -> None:
         """Hear it, and forget it."""
@@ -197,7 +203,7 @@ class Fill:
     async def _fill(self) -> None:
         tools = self._tools
         try:
-            self._reserve()
+            await self._reserve()
             ingest = self._ingest = await self._begin()
             await self._take_in(ingest)
             ingest.verify()
@@ -210,9 +216,10 @@ class Fill:
             tools.caching.works()
             tools.events.note("fill.committed", digest=str(self.digest), bytes=ingest.written)
 
-    def _reserve(self) -> None:
+    async def _reserve(self) -> None:
         if not self._tools.room.reserve(self.digest, self.size):
             raise NoRoom(f"there is no room for {self.digest}: it has {self.size} bytes")
+        await self._tools.room.wait()
 
     async def _begin(self) -> Ingest:
         """Begin to write, or go on with what an earlier fill has left, if that can be a part of the blob."""
@@ -237,7 +244,7 @@ class Fill:
                 async for chunk in chunks:
                     if not is_reserved:
                         is_reserved = self.size is not None
-                        self._reserve()
+                        await self._reserve()
                     await writer.add(chunk)
         finally:
             writer.finish()

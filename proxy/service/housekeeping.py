@@ -38,6 +38,8 @@ COUNT_SECONDS = 3600.0
 """How often everything is counted anew: what no fill brought in is known only then."""
 REST = 10.0
 """How long nothing is tried again after a run that made no room at all: as many times what it took."""
+MAX_WAIT_SECONDS = 5.0
+"""How long a download waits at most for others to leave: it is better a little over the bound than not at all."""
 GRACE_SECONDS = 3600.0
 """How young content is left alone that nothing leads to: whoever brings it in may not have linked it yet."""
 SUSPENDED_SECONDS = 24 * 3600.0
@@ -78,7 +80,10 @@ class Housekeeper:
         self._is_in_doubt = False
         self._is_short = False
         self._resting_until = -math.inf
+        self._is_running = False
         self._woken = asyncio.Event()
+        self._looked = asyncio.Event()
+        """Set, and replaced, whenever what was necessary is done."""
         self._at_work = asyncio.Lock()
 
     def reserve(self, digest: Digest, size: int | None, /) -> bool:
@@ -91,6 +96,14 @@ class Housekeeper:
         if not can_fit or self.occupancy.excess() > 0:
             self._woken.set()
         return can_fit
+
+    async def wait(self) -> None:
+        """Wait until what has to leave has left, or nothing more can; never long, and not where nobody keeps house."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                while self._is_running and not self._is_resting() and self.occupancy.excess() > 0:
+                    self._woken.set()
+                    await self._looked.wait()
 
     def release(self, digest: Digest, stored: int, /) -> None:
         """Hear that a blob was written, and takes so many bytes now, or none."""
@@ -106,14 +119,24 @@ class Housekeeper:
 
     async def run(self) -> None:
         """Keep house until cancelled."""
-        while True:
-            try:
-                await self.look_after()
-            except RegistryError as error:
-                self._tools.events.warn("cache.not_kept", reason=error.message)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            self._woken.clear()
+        self._is_running = True
+        try:
+            while True:
+                await self._look_after_or_tell()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                self._woken.clear()
+        finally:
+            self._is_running = False
+            self._looked.set()
+
+    async def _look_after_or_tell(self) -> None:
+        try:
+            await self.look_after()
+        except RegistryError as error:
+            self._tools.events.warn("cache.not_kept", reason=error.message)
+        self._looked.set()
+        self._looked = asyncio.Event()
 
     async def look_after(self) -> None:
         """Do whatever has become necessary."""
@@ -121,7 +144,7 @@ class Housekeeper:
         if self._notice_revision() or began - self._counted_at >= COUNT_SECONDS:
             self._counted_at = began
             await self.count()
-        if began >= self._resting_until and (self._is_in_doubt or self.occupancy.excess() > 0):
+        if not self._is_resting() and (self._is_in_doubt or self.occupancy.excess() > 0):
             self._is_in_doubt = False
             evicted = await self.evict()
             if not evicted.size:
@@ -129,6 +152,9 @@ class Housekeeper:
                 self._resting_until = now + REST * (now - began)
             elif self.occupancy.excess() > 0:  # more came in meanwhile
                 self._woken.set()
+
+    def _is_resting(self) -> bool:
+        return self._tools.clock.monotonic() < self._resting_until
 
     async def count(self) -> None:
         """Count what is stored, and throw away what broke off long ago."""

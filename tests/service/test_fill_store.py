@@ -115,10 +115,14 @@ class _Refusing:
     def __init__(self, size: int) -> None:
         self.size = size
         self.told: list[tuple[str, int | None]] = []
+        self.waited = 0
 
     def reserve(self, _digest: Digest, size: int | None, /) -> bool:
         self.told.append(("reserve", size))
         return size != self.size
+
+    async def wait(self) -> None:
+        self.waited += 1
 
     def release(self, _digest: Digest, stored: int, /) -> None:
         self.told.append(("release", stored))

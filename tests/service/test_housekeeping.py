@@ -280,6 +280,38 @@ async def test_a_fill_that_needs_room_lets_it_be_made(house: House) -> None:
     assert images[1] in house.stored
 
 
+async def test_a_fill_waits_until_there_is_room(house: House) -> None:
+    images = [await house.put_image(f"m{number}", f"l{number}") for number in range(5)]
+    await house.use_in_order(images)
+    keeper = house.keeper(max_bytes=1000)
+    await keeper.count()
+    async with at_work(keeper), asyncio.timeout(3):
+        await asyncio.sleep(0)
+        assert keeper.reserve(digest_of("new"), 150)
+        await keeper.wait()
+        assert keeper.occupancy.excess() <= 0
+        assert images[0] not in house.stored
+
+
+async def test_a_fill_does_not_wait_for_what_cannot_leave(house: House) -> None:
+    await house.tag("jessie", await house.put_image("m", "l"))
+    async with at_work(keeper := house.keeper(max_bytes=220)), asyncio.timeout(3):
+        await keeper.wait()
+        await house.pin("jessie")
+        keeper.reserve(digest_of("new"), 100)
+        await keeper.wait()
+        assert len(house.stored) == 2
+
+
+async def test_a_fill_does_not_wait_where_nobody_keeps_house(house: House) -> None:
+    await house.put_image("m", "l")
+    keeper = house.keeper(max_bytes=250)
+    await keeper.count()
+    assert keeper.reserve(digest_of("new"), 100)
+    async with asyncio.timeout(1):
+        await keeper.wait()
+
+
 async def test_a_cache_that_is_too_large_at_the_start_is_brought_within_its_bounds(house: House) -> None:
     for number in range(5):
         await house.use(await house.put_image(f"m{number}", f"l{number}"))
