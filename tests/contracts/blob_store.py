@@ -32,6 +32,19 @@ def read(store: BlobStore, digest: Digest) -> bytes:
         return reader.read_at(0, reader.size)
 
 
+async def suspend(store: BlobStore, content: bytes, *, of: Digest = DIGEST) -> None:
+    """Let an ingest break off after some bytes."""
+    ingest = await store.begin_ingest(of)
+    await ingest.write(content)
+    await ingest.suspend()
+    ingest.close()
+
+
+async def suspended(store: BlobStore) -> list[tuple[Digest, int]]:
+    """Answer what is suspended, and how much of it there is."""
+    return sorted((one.digest, one.size) for one in await store.list_suspended())
+
+
 class BlobStoreContract:
     """Needs a fixture `store`: an empty BlobStore."""
 
@@ -220,19 +233,189 @@ class BlobStoreContract:
             await put(store, CONTENT)
             assert reader.read_at(0, 100) == CONTENT
 
+    async def test_a_suspended_ingest_is_gone_on_with(self, store: BlobStore) -> None:
+        first = await store.begin_ingest(DIGEST)
+        await first.write(CONTENT[:5])
+        await first.suspend()
+        first.close()
+        assert store.find_size(DIGEST) is None
+        assert await suspended(store) == [(DIGEST, 5)]
+        second = await store.begin_ingest(DIGEST)
+        assert (second.written, second.read_at(0, 100)) == (5, CONTENT[:5])
+        assert await suspended(store) == []
+        await second.write(CONTENT[5:])
+        assert second.read_at(3, 5) == CONTENT[3:8]
+        await second.commit()
+        second.close()
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_an_ingest_may_be_suspended_again_and_again(self, store: BlobStore) -> None:
+        for position in range(len(CONTENT)):
+            ingest = await store.begin_ingest(DIGEST)
+            assert ingest.written == position
+            await ingest.write(CONTENT[position : position + 1])
+            await ingest.suspend()
+            ingest.close()
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.commit()
+        ingest.close()
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_a_suspended_ingest_is_gone_on_with_once(self, store: BlobStore) -> None:
+        await suspend(store, CONTENT[:5])
+        one, two = await store.begin_ingest(DIGEST), await store.begin_ingest(DIGEST)
+        assert (one.written, two.written) == (5, 0)
+        for ingest in (one, two):
+            await ingest.write(CONTENT[ingest.written :])
+            await ingest.commit()
+            ingest.close()
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_of_two_suspended_ingests_the_longer_one_stays(self, store: BlobStore) -> None:
+        for sizes in ((5, 9), (9, 5)):
+            ingests = [await store.begin_ingest(DIGEST), await store.begin_ingest(DIGEST)]
+            for ingest, size in zip(ingests, sizes, strict=True):
+                await ingest.write(CONTENT[:size])
+            for ingest in ingests:
+                await ingest.suspend()
+                ingest.close()
+            assert await suspended(store) == [(DIGEST, 9)]
+            await store.drop_suspended(DIGEST)
+
+    async def test_a_suspended_ingest_that_is_dropped_is_begun_anew(self, store: BlobStore) -> None:
+        await suspend(store, CONTENT[:5])
+        for _ in range(2):
+            await store.drop_suspended(DIGEST)
+            assert await suspended(store) == []
+        ingest = await store.begin_ingest(DIGEST)
+        assert ingest.written == 0
+        await ingest.abort()
+        ingest.close()
+
+    async def test_an_ingest_that_took_nothing_leaves_nothing(self, store: BlobStore) -> None:
+        await suspend(store, b"")
+        assert await suspended(store) == []
+
+    @pytest.mark.parametrize("then", ["abort", "suspend"])
+    async def test_whatever_follows_a_suspension_does_nothing(self, store: BlobStore, then: str) -> None:
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.write(CONTENT[:5])
+        await ingest.suspend()
+        await getattr(ingest, then)()
+        assert ingest.read_at(0, 100) == CONTENT[:5]
+        ingest.close()
+        assert await suspended(store) == [(DIGEST, 5)]
+
+    @pytest.mark.parametrize("before", ["abort", "commit"])
+    async def test_a_suspension_of_what_is_over_does_nothing(self, store: BlobStore, before: str) -> None:
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.write(CONTENT)
+        await getattr(ingest, before)()
+        await ingest.suspend()
+        ingest.close()
+        assert await suspended(store) == []
+        assert store.find_size(DIGEST) == (len(CONTENT) if before == "commit" else None)
+
+    async def test_what_was_suspended_and_is_wrong_is_found_out_and_begun_anew(self, store: BlobStore) -> None:
+        await suspend(store, b"wrong")
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.write(CONTENT[5:])
+        with pytest.raises(UpstreamMisbehaved, match=str(DIGEST)):
+            ingest.verify()
+        with pytest.raises(UpstreamMisbehaved):
+            await ingest.commit()
+        await ingest.abort()
+        ingest.close()
+        assert store.find_size(DIGEST) is None
+        await put(store, CONTENT)
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_the_hash_of_what_is_written_can_be_gone_on_with_by_others(self, store: BlobStore) -> None:
+        await suspend(store, CONTENT[:3])
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.write(CONTENT[3:5])
+        hasher = ingest.copy_hasher()
+        assert hasher.hexdigest() == hashlib.sha256(CONTENT[:5]).hexdigest()
+        await ingest.write(b"something else")
+        hasher.update(CONTENT[5:])
+        assert hasher.hexdigest() == DIGEST.encoded
+        await ingest.abort()
+        ingest.close()
+
+    async def test_a_blob_that_is_removed_is_gone_but_for_who_reads_it(self, store: BlobStore) -> None:
+        await put(store, CONTENT)
+        with store.open_blob(DIGEST) as reader:
+            for _ in range(2):
+                await store.remove(DIGEST)
+                assert store.find_size(DIGEST) is None
+                with pytest.raises(BlobUnknown), store.open_blob(DIGEST):
+                    pass
+            assert reader.read_at(0, 100) == CONTENT
+        assert await store.list_blobs() == await store.list_quarantined() == []
+        await put(store, CONTENT)
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_a_removal_leaves_what_is_on_its_way_in(self, store: BlobStore) -> None:
+        ingest = await store.begin_ingest(DIGEST)
+        await ingest.write(CONTENT)
+        await store.remove(DIGEST)
+        await ingest.commit()
+        ingest.close()
+        assert read(store, DIGEST) == CONTENT
+
+    async def test_all_blobs_are_listed_and_nothing_else(self, store: BlobStore) -> None:
+        sizes = {await put(store, content): len(content) for content in (b"", CONTENT, b"x" * 1000)}
+        long = Digest("sha512", hashlib.sha512(CONTENT).hexdigest())
+        sizes[await put(store, CONTENT, long)] = len(CONTENT)
+        aside = await put(store, b"broken")
+        await store.quarantine(aside)
+        await suspend(store, b"half", of=Digest.of(b"half a blob"))
+        growing = await store.begin_ingest(Digest.of(b"growing"))
+        await growing.write(b"grow")
+        listed = await store.list_blobs()
+        assert {one.digest: one.size for one in listed} == sizes
+        assert len(listed) == len(sizes)
+        assert all(store.find_size(one.digest) == one.size for one in listed)
+        await growing.abort()
+        growing.close()
+
+    async def test_who_reads_is_known_while_they_read(self, store: BlobStore) -> None:
+        await put(store, CONTENT)
+        assert not store.is_read(DIGEST)
+        with store.open_blob(DIGEST):
+            with store.open_blob(DIGEST):
+                pass
+            assert store.is_read(DIGEST)
+            assert not store.is_read(Digest.of(b"another"))
+        told = [store.is_read(DIGEST)]
+        with pytest.raises(RuntimeError), store.open_blob(DIGEST):
+            raise RuntimeError
+        with pytest.raises(BlobUnknown), store.open_blob(Digest.of(b"another")):
+            pass
+        assert [*told, store.is_read(DIGEST), store.is_read(Digest.of(b"another"))] == [False] * 3
+
+    def test_there_is_room(self, store: BlobStore) -> None:
+        assert store.free_bytes() > 0
+
     # One suite, several stores: every subclass runs it, each with a store that lives through all examples.
     @settings(
         max_examples=20,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )
-    @given(chunks=st.lists(st.binary(max_size=200), max_size=8))
-    def test_any_split_of_a_blob_is_the_same_blob(self, store: BlobStore, chunks: list[bytes]) -> None:
+    @given(chunks=st.lists(st.binary(max_size=200), max_size=8), breaks_off=st.booleans())
+    def test_any_split_of_a_blob_is_the_same_blob(
+        self, store: BlobStore, chunks: list[bytes], *, breaks_off: bool
+    ) -> None:
         content = b"".join(chunks)
 
         async def take_in() -> None:
             ingest = await store.begin_ingest(Digest.of(content))
             for chunk in chunks:
                 await ingest.write(chunk)
+                if breaks_off:
+                    await ingest.suspend()
+                    ingest.close()
+                    ingest = await store.begin_ingest(Digest.of(content))
             await ingest.commit()
             ingest.close()
 

@@ -16,7 +16,7 @@ from proxy.oci.errors import Unavailable, UpstreamMisbehaved
 from proxy.ports import Ingest
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.ingests import PIECE_BYTES, IngestFolder, digest_named
-from tests.contracts.blob_store import CONTENT, DIGEST, put, read
+from tests.contracts.blob_store import CONTENT, DIGEST, put, read, suspended
 
 LARGE = os.urandom(3 * PIECE_BYTES + 17)
 LARGE_DIGEST = Digest.of(LARGE)
@@ -53,10 +53,6 @@ def leave(root: Path, content: bytes, *, of: Digest = DIGEST, number: int = 0) -
 
 def left(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "ingest").iterdir())
-
-
-async def suspended(store: DiskBlobStore) -> list[tuple[Digest, int]]:
-    return [(one.digest, one.size) for one in await store.list_suspended()]
 
 
 async def end(ingest: Ingest, how: str = "abort") -> None:
