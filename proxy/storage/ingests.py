@@ -199,7 +199,7 @@ class IngestFolder:
         """Remember where an ingest ended, for the next one; of two of them the one that came further."""
         former = self._suspended.get(digest)
         if former is not None:
-            path, shorter = sorted((path, former), key=_size_of, reverse=True)
+            path, shorter = sorted((former, path), key=_size_of, reverse=True)
             with contextlib.suppress(OSError):
                 shorter.unlink()
         self._suspended[digest] = path
