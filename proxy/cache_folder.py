@@ -19,19 +19,24 @@ from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.oci.ranges import ByteRange
+from proxy.oci.references import normalise_registry
 from proxy.ports import BlobStore, Ledger, Link
 from proxy.server.fronts import Front, pick_front
 from proxy.server.middleware import ServerEvents
+from proxy.service.exporting import Export, Exporting
 from proxy.service.freshness import Freshness
+from proxy.service.housekeeping import Housekeeper
+from proxy.service.importing import Imported, Importing, ImportTools
 from proxy.service.inspection import Inspection, ListedImage
-from proxy.service.verification import Verification
+from proxy.service.stock import HouseTools
+from proxy.service.verification import Repair, Verification
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.footprint import Footprint, is_cache, measure
 from proxy.storage.layout_index import LayoutIndex
-from proxy.wiring import CATALOG_FILE, SystemClock, open_proxy
+from proxy.wiring import CATALOG_FILE, SystemClock, cache_limits, open_proxy
 
-__all__ = ["ListedImage", "OpenCache", "open_cache"]
+__all__ = ["Export", "Imported", "ListedImage", "OpenCache", "open_cache"]
 
 THREADS = 2
 KEPT_SECONDS = 10.0
@@ -48,6 +53,9 @@ class OpenCache:
     ledger: Ledger
     inspection: Inspection
     verification: Verification
+    exporting: Exporting
+    importing: Importing
+    housekeeper: Housekeeper
 
     def measure(self) -> Footprint:
         """Answer what the folder holds beside its blobs."""
@@ -56,7 +64,13 @@ class OpenCache:
 
 @asynccontextmanager
 async def open_cache(
-    settings: Settings, folder: Path, events: ServerEvents, *, changes: bool = False, repairs: bool = False
+    settings: Settings,
+    folder: Path,
+    events: ServerEvents,
+    *,
+    changes: bool = False,
+    creates: bool = False,
+    repairs: bool = False,
 ) -> AsyncIterator[OpenCache]:
     """Open a cache folder; close it on leaving.
 
@@ -65,15 +79,15 @@ async def open_cache(
         folder: The cache folder.
         events: Where happenings are told.
         changes: Whether content may come in or leave.
+        creates: Whether the folder is made if it is not there.
         repairs: Whether upstream may be asked for what is damaged.
 
     Raises:
         InvalidSetting: There is no cache.
         Unavailable: The cache folder cannot be used.
     """
-    if not is_cache(folder):
+    if not creates and not is_cache(folder):
         raise InvalidSetting(f"there is no cache in {folder}: name the server's folder with --cache or --config")
-    clock = SystemClock()
     async with AsyncExitStack() as stack:
         fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
         executor = stack.enter_context(ThreadPoolExecutor(THREADS, "blob-writer"))
@@ -85,14 +99,26 @@ async def open_cache(
         catalog = stack.enter_context(SqliteCatalog(folder / CATALOG_FILE, scribe, events))
         if changes:
             await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
-        repair = _Repair(fronts, store) if repairs else None
-        yield OpenCache(
-            folder,
-            store,
-            catalog,
-            Inspection(store, catalog, Freshness(tag_seconds=settings.cache.tag_ttl), clock),
-            Verification(store, catalog, repair),
-        )
+        house = HouseTools(store, catalog, SystemClock(), events)
+        yield _build(settings, folder, house, catalog, _Repair(fronts, store) if repairs else None)
+
+
+def _build(
+    settings: Settings, folder: Path, house: HouseTools, catalog: SqliteCatalog, repair: Repair | None
+) -> OpenCache:
+    store, clock = house.store, house.clock
+    inspection = Inspection(store, catalog, Freshness(tag_seconds=settings.cache.tag_ttl), clock)
+    upstreams = {normalise_registry(upstream.name) for upstream in settings.upstreams}
+    return OpenCache(
+        folder=folder,
+        store=store,
+        ledger=catalog,
+        inspection=inspection,
+        verification=Verification(store, catalog, repair),
+        exporting=Exporting(store, inspection),
+        importing=Importing(ImportTools(store, catalog, catalog, clock, upstreams)),
+        housekeeper=Housekeeper(house, cache_limits(settings, folder)),
+    )
 
 
 async def _open_fronts(

@@ -162,6 +162,7 @@ async def _measure(settings: Settings, folder: Path, *, as_json: bool) -> str:
         return as_json_text(
             {
                 "size": usage.size,
+                "max_size": settings.cache.max_bytes,
                 "blobs": usage.blobs,
                 "shared_size": usage.shared_size,
                 "unreferenced_size": usage.unreferenced_size,
@@ -176,6 +177,7 @@ async def _measure(settings: Settings, folder: Path, *, as_json: bool) -> str:
         )
     columns = (("REPOSITORY", Side.LEFT), ("TAGS", Side.RIGHT), ("SIZE", Side.RIGHT), ("ITS OWN", Side.RIGHT))
     rows = [(one.name, str(one.tags), format_size(one.size), format_size(one.own_size)) for one in usage.repositories]
+    bound = settings.cache.max_bytes
     lines = [
         ("images", f"{format_size(usage.size)} in {count_of(usage.blobs, 'blob')}"),
         ("shared", f"{format_size(usage.shared_size)} by several repositories"),
@@ -183,6 +185,7 @@ async def _measure(settings: Settings, folder: Path, *, as_json: bool) -> str:
         ("partial", format_size(beside.partial_size)),
         ("quarantined", format_size(beside.quarantined_size)),
         ("catalog", format_size(beside.catalog_size)),
+        *([("bound", f"{format_size(bound)}, {usage.size / bound:.0%} full")] if bound else []),
     ]
     return "\n".join([render_table(columns, rows), "", *(f"{name:<14}{text}" for name, text in lines)])
 

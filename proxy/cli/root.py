@@ -8,7 +8,8 @@ import click
 
 from proxy import version
 from proxy.cli.cache import cache
-from proxy.cli.cache_upkeep import verify
+from proxy.cli.cache_archives import export, import_archive
+from proxy.cli.cache_upkeep import gc, purge, verify
 from proxy.cli.config import config
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
@@ -42,7 +43,8 @@ cli.add_command(serve)
 cli.add_command(resolve)
 cli.add_command(config)
 cli.add_command(cache)
-cache.add_command(verify)
+for command in (purge, verify, gc, export, import_archive):
+    cache.add_command(command)
 
 
 def main() -> None:

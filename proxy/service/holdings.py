@@ -5,7 +5,7 @@ and may leave is in `service/eviction.py`, which goes by the catalog alone.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
@@ -33,6 +33,7 @@ class HeldDocument:
     """A manifest that is at hand."""
 
     descriptor: Descriptor
+    """Its media type and size are the document's own: who asks by digest need not know them."""
     content: bytes
     document: Document
 
@@ -104,7 +105,8 @@ class Holdings:
             document = parse_manifest(content, descriptor.media_type)
         except InvalidManifest:
             return None
-        return HeldDocument(descriptor, content, document)
+        found = replace(descriptor, media_type=document.media_type, size=len(content))
+        return HeldDocument(found, content, document)
 
     def look(self, root: Descriptor) -> Holding:
         """Answer what is at hand of a document and all that it leads to."""

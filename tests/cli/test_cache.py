@@ -102,6 +102,16 @@ def test_du_tells_where_the_bytes_are(invoke: Invoke, folder: Path, pulled: Pull
     assert "without a tag 100 B" in text
 
 
+def test_du_tells_how_full_the_cache_is_where_there_is_a_bound(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    options = ("--cache", str(folder))
+    environment = {"POLYARCH_CACHE_MAX_BYTES": "1KiB"}
+    found = json.loads(invoke("cache", "du", "--json", *options, environment=environment).stdout)
+    assert found["max_size"] == 1024
+    text = invoke("cache", "du", *options, environment=environment).stdout
+    assert f"bound         1.0 KiB, {found['size'] / 1024:.0%} full\n" in text
+    assert "bound" not in invoke("cache", "du", *options).stdout
+
+
 def test_a_pin_is_shown_and_taken_back(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
     options = ("--cache", str(folder))
     assert invoke("cache", "pin", "debian:jessie", *options).stdout == "pinned docker.io/library/debian:jessie\n"

@@ -1,6 +1,7 @@
-"""`polyarch cache verify`, on a folder that no server has open."""
+"""`polyarch cache verify | purge | gc`, on a folder that no server has open."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,77 @@ def test_what_is_not_cached_cannot_be_verified(invoke: Invoke, folder: Path, pul
     assert result.stderr == (
         "polyarch: docker.io/library/alpine:latest is not cached; `polyarch cache ls` shows what is\n"
     )
+
+
+# purge
+
+
+def blobs_in(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "blobs").rglob("*") if path.is_file()}
+
+
+def test_a_purged_tag_is_gone_with_what_only_it_needed(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    result = invoke("cache", "purge", "debian:jessie", "--cache", str(folder))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("purged docker.io/library/debian:jessie: 1 tag, ")
+    assert pulled.digest.removeprefix("sha256:") not in blobs_in(folder)
+    names = [one["reference"] for one in json.loads(invoke("cache", "ls", "--json", "--cache", str(folder)).stdout)]
+    assert "docker.io/library/debian:jessie" not in names
+    again = invoke("cache", "purge", "debian:jessie", "--cache", str(folder))
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert again.stderr == (
+        "polyarch: docker.io/library/debian:jessie is not cached; `polyarch cache ls` shows what is\n"
+    )
+
+
+def test_a_bare_name_is_its_latest_tag_and_all_tags_are_asked_for(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    assert invoke("cache", "purge", "debian", "--cache", str(folder)).exit_code == 1
+    result = invoke("cache", "purge", "debian", "--all-tags", "--json", "--cache", str(folder))
+    found = json.loads(result.stdout)
+    assert (found["name"], found["tags"]) == ("docker.io/library/debian", 1)
+    assert found["size"] > 0
+
+
+def test_what_is_pinned_is_not_purged(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    before = blobs_in(folder)
+    invoke("cache", "pin", "debian:jessie", "--cache", str(folder))
+    result = invoke("cache", "purge", "debian:jessie", "--cache", str(folder))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "polyarch: docker.io/library/debian:jessie is pinned; `polyarch cache unpin` lets go of it first\n"
+    )
+    assert blobs_in(folder) == before
+
+
+def test_the_layout_forgets_a_purged_tag_too(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    assert "library/debian:jessie" in (folder / "index.json").read_text()
+    invoke("cache", "purge", "debian:jessie", "--cache", str(folder))
+    assert "library/debian:jessie" not in (folder / "index.json").read_text()
+
+
+# gc
+
+
+def test_gc_removes_what_nobody_can_ask_for(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
+    stray = blob_file(folder, f"sha256:{'1' * 64}")
+    stray.write_bytes(b"x" * 100)
+    os.utime(stray, (0, 0))
+    before = blobs_in(folder)
+    dry = invoke("cache", "gc", "--dry-run", "--cache", str(folder))
+    assert dry.stdout == "would remove 1 blob, 0 partial downloads, 0 quarantined blobs; 100 B\n"
+    assert blobs_in(folder) == before
+    result = invoke("cache", "gc", "--cache", str(folder))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "removed 1 blob, 0 partial downloads, 0 quarantined blobs; 100 B\n"
+    assert blobs_in(folder) == before - {"1" * 64}
+    again = json.loads(invoke("cache", "gc", "--json", "--cache", str(folder)).stdout)
+    assert (again["dry_run"], again["blobs"], again["size"]) == (False, 0, 0)
+    assert invoke("cache", "verify", "--cache", str(folder)).exit_code == 0
+
+
+@pytest.mark.parametrize("command", [("verify",), ("verify", "--repair"), ("purge", "debian"), ("gc",)], ids=" ".join)
+def test_where_there_is_no_cache_none_is_made(invoke: Invoke, folder: Path, command: tuple[str, ...]) -> None:
+    result = invoke("cache", *command, "--cache", str(folder))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"polyarch: there is no cache in {folder}: ")
+    assert not folder.exists()

@@ -30,7 +30,7 @@ def test_an_unknown_command_is_bad_input(invoke: Invoke) -> None:
 
 COMMANDS = (
     *(["serve"], ["resolve"], ["config"], ["config", "check"], ["cache"]),
-    *(["cache", name] for name in ("ls", "du", "pin", "unpin", "verify")),
+    *(["cache", name] for name in ("ls", "du", "pin", "unpin", "purge", "verify", "gc", "export", "import")),
 )
 
 
