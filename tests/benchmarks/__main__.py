@@ -6,6 +6,7 @@ import json
 import statistics
 from pathlib import Path
 
+from tests.benchmarks.encryption import ENCRYPTED
 from tests.benchmarks.growth import GROWTH
 from tests.benchmarks.rig import open_rig
 from tests.benchmarks.rows import GIB, ROWS, Bench, Row, Sample
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="measure only rows that have this in their name")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     arguments = parser.parse_args()
-    rows = [row for row in (*ROWS, *GROWTH) if arguments.only in row.name]
+    rows = [row for row in (*ROWS, *ENCRYPTED, *GROWTH) if arguments.only in row.name]
     sizes = {"blob_bytes": arguments.blob * MIB, "large_bytes": arguments.large * MIB}
     samples = asyncio.run(measure(rows, rounds=arguments.rounds, **sizes))
     print(write_table(rows, samples))
