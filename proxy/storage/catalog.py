@@ -68,7 +68,15 @@ class SqliteCatalog(Database):
 
     def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""
-        return _present(self.find(schema.LIST_TAGS, (upstream, repository)))
+        # The many tags of one repository among all are found by their key only if the statement has no alternatives.
+        is_one = upstream is not None and repository is not None
+        statement = schema.LIST_REPOSITORY_TAGS if is_one else schema.LIST_TAGS
+        return _present(self.find(statement, (upstream, repository)))
+
+    async def take_tags(self) -> list[TagRecord]:
+        """Answer the tags known to be PRESENT, in order of their names, without holding anybody up."""
+        (rows,) = await self.look(schema.LIST_ALL_TAGS)
+        return await asyncio.to_thread(_present, rows)
 
     async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
         """Remember what a manifest needs to be whole."""
@@ -146,6 +154,7 @@ def _build_inventory(
     tags: list[Row], answers: list[Row], contents: list[Row], uses: list[Row], pins: list[Row]
 ) -> Inventory:
     """Build it from rows: what is not written yet comes first, and is newer."""
+    digests = _Digests()
     children: dict[str, set[str]] = {}
     for parent, child in contents:
         children.setdefault(parent, set()).add(child)
@@ -154,11 +163,19 @@ def _build_inventory(
         latest[digest] = max(moment, latest.get(digest, moment))
     return Inventory(
         tuple(_present(tags)),
-        {(row[0], row[1], row[2]): _digest(row[3]) for row in reversed(answers)},
-        {_digest(parent): tuple(map(_digest, sorted(children[parent]))) for parent in children},
-        {_digest(digest): moment for digest, moment in latest.items()},
+        {(row[0], row[1], row[2]): digests[row[3]] for row in reversed(answers)},
+        {digests[parent]: tuple(digests[child] for child in sorted(children[parent])) for parent in children},
+        {digests[digest]: moment for digest, moment in latest.items()},
         frozenset(Pin(*row) for row in pins),
     )
+
+
+class _Digests(dict[str, Digest]):
+    """One object a digest: most stand in several places, and the fewer there are, the shorter a garbage collection."""
+
+    def __missing__(self, text: str) -> Digest:
+        found = self[text] = _digest(text)
+        return found
 
 
 def _build_links(rows: list[Row]) -> list[Link]:

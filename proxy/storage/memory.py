@@ -155,6 +155,7 @@ class MemoryCatalog:
     """Facts in dictionaries."""
 
     def __init__(self) -> None:
+        self.needs_rebuild = False
         self._tags: dict[tuple[str, str, str], TagRecord] = {}
         self._links: dict[tuple[str, str, Digest], Link] = {}
         self._answers: dict[tuple[str, str, str], Digest] = {}
@@ -194,6 +195,10 @@ class MemoryCatalog:
             and upstream in {None, of_upstream}
             and repository in {None, of_repository}
         ]
+
+    async def take_tags(self) -> list[TagRecord]:
+        """Answer the tags known to be PRESENT, in order of their names."""
+        return self.list_tags()
 
     async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
         """Remember what a manifest needs to be whole."""
@@ -248,6 +253,10 @@ class MemoryCatalog:
         self._tags.pop((upstream, repository, tag), None)
         self._answers.pop((upstream, repository, tag), None)
         self._tell_watchers()
+
+    async def finish_rebuild(self) -> None:
+        """Remember that it knows all that can be found out."""
+        self.needs_rebuild = False
 
     def read_revision(self) -> int:
         """Answer how often content was taken away behind somebody's back."""

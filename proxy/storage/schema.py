@@ -50,6 +50,10 @@ LIST_TAGS = """
 SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
 WHERE (upstream = ?1 OR ?1 IS NULL) AND (repository = ?2 OR ?2 IS NULL)
 """
+LIST_REPOSITORY_TAGS = """
+SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags
+WHERE upstream = ? AND repository = ?
+"""
 LIST_ALL_TAGS = "SELECT upstream, repository, tag, state, checked_at, media_type, digest, size FROM tags"
 PUT_LINK = """
 INSERT INTO links (upstream, repository, digest, origin, media_type, size, is_proven) VALUES (?, ?, ?, ?, ?, ?, ?)
