@@ -213,6 +213,13 @@ class Inventory:
 class Ledger(Protocol):
     """The catalog as housekeeping needs it. Everything here may take its time, and is durable once awaited."""
 
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether it was begun anew, or by a version that knew less: the store may hold more than it tells."""
+
+    async def finish_rebuild(self) -> None:
+        """Remember that it knows all that can be found out. Raises Unavailable if that cannot be written."""
+
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""
 

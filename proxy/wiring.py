@@ -35,6 +35,7 @@ from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.manifests import Manifests
 from proxy.service.occupancy import Limits
 from proxy.service.pull import Puller, PullTools
+from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.small_blobs import SmallBlobs
@@ -44,6 +45,7 @@ from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import LayoutIndex
+from proxy.storage.layout_tags import read_tags
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
@@ -131,14 +133,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        writers = stack.enter_context(ThreadPoolExecutor(WRITER_THREADS, "blob-writer"))
-        scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
-        store = DiskBlobStore(cache, writers)
-        stack.callback(store.close)
-        owns_cache = store.prepare()
-        catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe, events))
-        owner = await stack.enter_async_context(TaskOwner(events))
-        await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
+        store, catalog, owner, owns_cache = await _open_cache(settings, cache, clock, events, stack)
         recency = Recency(catalog, clock)
         owner.start(recency.run(), name="recency")
         memory = _Memory()
@@ -157,6 +152,25 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         contents = Contents(store, small)
         handler = RegistryHandler(fronts, contents, clock, default_platform=settings.resolution.default_platform)
         yield Running(build_server(handler, events, clock), fronts, store, catalog, housekeeper, owns_cache)
+
+
+async def _open_cache(
+    settings: Settings, cache: Path, clock: Clock, events: ServerEvents, stack: AsyncExitStack
+) -> tuple[DiskBlobStore, SqliteCatalog, TaskOwner, bool]:
+    """Open the cache folder; answer its store, its catalog, who owns what goes on in it, and whether it is ours."""
+    writers = stack.enter_context(ThreadPoolExecutor(WRITER_THREADS, "blob-writer"))
+    scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
+    store = DiskBlobStore(cache, writers)
+    stack.callback(store.close)
+    owns_cache = store.prepare()
+    catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe, events))
+    owner = await stack.enter_async_context(TaskOwner(events))
+    if owns_cache and catalog.needs_rebuild:
+        await restore_tags(catalog, read_tags(cache))  # before the index is written anew
+        rebuilding = Rebuilding(RebuildTools(store, catalog, clock, events, _private(settings)))
+        owner.start(rebuilding.run(), name="rebuilding")
+    await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
+    return store, catalog, owner, owns_cache
 
 
 def _share(
@@ -199,6 +213,11 @@ def cache_limits(settings: Settings, cache: Path) -> Limits:
     if free is None:
         free = min(MIN_FREE_BYTES, int(shutil.disk_usage(cache).total * MIN_FREE_SHARE))
     return Limits(settings.cache.max_bytes, free)
+
+
+def _private(settings: Settings) -> frozenset[str]:
+    """Answer the upstreams that are asked with credentials."""
+    return frozenset(normalise_registry(upstream.name) for upstream in settings.upstreams if upstream.username)
 
 
 def _fill_policy(settings: Settings) -> FillPolicy:

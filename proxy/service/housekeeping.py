@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import RegistryError, Unavailable
 from proxy.ports import Inventory, Pin, StoredBlob
 from proxy.service.eviction import (
     Departure,
@@ -144,6 +144,8 @@ class Housekeeper:
         if self._notice_revision() or began - self._counted_at >= COUNT_SECONDS:
             self._counted_at = began
             await self.count()
+        if self._tools.ledger.needs_rebuild:  # nobody knows yet what belongs together
+            self._resting_until = began + POLL_SECONDS
         if not self._is_resting() and (self._is_in_doubt or self.occupancy.excess() > 0):
             self._is_in_doubt = False
             evicted = await self.evict()
@@ -192,6 +194,7 @@ class Housekeeper:
         Raises:
             Unavailable: The cache cannot be read or written.
         """
+        self._check_known()
         async with self._at_work:
             blobs, _ = await self._stock.list_blobs()
             inventory = await self._stock.take_inventory()
@@ -216,6 +219,7 @@ class Housekeeper:
             Unavailable: The cache cannot be read or written.
         """
         store, ledger = self._tools.store, self._tools.ledger
+        self._check_known()
         async with self._at_work:
             blobs, suspended = await self._stock.list_blobs()
             inventory, links = await self._stock.take_inventory(), await ledger.list_links()
@@ -284,6 +288,10 @@ class Housekeeper:
     def _older(self, blobs: Iterable[StoredBlob], seconds: float) -> list[StoredBlob]:
         latest = self._tools.clock.now() - seconds
         return [blob for blob in blobs if blob.stored_at < latest]
+
+    def _check_known(self) -> None:
+        if self._tools.ledger.needs_rebuild:
+            raise Unavailable("the catalog was lost: the next server on this cache finds out what belongs together")
 
     def _notice_revision(self) -> bool:
         """Tell whether another process took something away, or brought it in; or whether nothing was counted yet."""
