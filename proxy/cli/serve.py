@@ -1,8 +1,10 @@
 """`polyarch serve`: run the proxy until it is told to stop."""
 
 import asyncio
+import resource
 import signal
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -28,7 +30,15 @@ def serve(config_file: Path | None, cache: Path | None, upstream: str | None, li
     """Serve Docker Hub, or another registry, to machines of every architecture."""
     settings = read_settings(config_file, cache=cache, upstream=upstream, listen=listen)
     events = LogEvents(build_logger(settings.log.level, LogFormat(settings.log.format)))
+    raise_file_limit()
     asyncio.run(run(settings, cache_directory(settings), events))
+
+
+def raise_file_limit() -> None:
+    """Use as many open files as the system lets us: every download takes two, and 1024 are the usual soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems tell more than they give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
@@ -75,4 +85,4 @@ async def _listen(runner: web.ServerRunner, host: str, port: int, tls: ssl.SSLCo
     except OSError as error:
         raise Unavailable(f"cannot listen at {host}:{port}: {error.strerror}") from error
     bound_host, bound_port = runner.addresses[0][:2]
-    return f"{bound_host}:{bound_port}"
+    return f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"

@@ -24,7 +24,15 @@ from proxy.server.registry import RegistryHandler
 
 LINGER_SECONDS = 1.0
 """How long a body that was refused is read on, so that its sender sees the answer before the connection ends."""
-OPTIONS: dict[str, Any] = {"access_log": None, "lingering_time": LINGER_SECONDS, "auto_decompress": False}
+IDLE_SECONDS = 120.0
+"""How long a connection without a request is kept, also one whose request never ends. Go's clients, which is most of
+them, leave by themselves after 90 (net/http, `DefaultTransport`); aiohttp would keep each for an hour."""
+OPTIONS: dict[str, Any] = {
+    "access_log": None,
+    "auto_decompress": False,
+    "keepalive_timeout": IDLE_SECONDS,
+    "lingering_time": LINGER_SECONDS,
+}
 
 
 def build_server(registry: RegistryHandler, events: ServerEvents, clock: Clock) -> web.Server:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import ssl
@@ -143,6 +144,35 @@ async def test_it_does_not_share_its_cache(tmp_path: Path) -> None:
     async with open_proxy(_settings(tmp_path), tmp_path / "cache", RecordingEvents()):
         with pytest.raises(Unavailable, match=f"{tmp_path}/cache is in use by another polyarch"):
             await run(_settings(tmp_path), tmp_path / "cache", Stopping())
+
+
+async def test_it_may_be_reached_by_ipv6(tmp_path: Path) -> None:
+    events = Stopping()
+    await run(_settings(tmp_path, "[::1]:0"), tmp_path / "cache", events)
+    (serving,) = events.named("serving")
+    assert re.fullmatch(r"\[::1\]:[0-9]+", str(serving["listen"]))
+
+
+async def test_more_clients_than_the_usual_limit_of_files(tmp_path: Path, port: int) -> None:
+    """The soft limit is for programs that use `select`; a server takes what the system gives."""
+    listen, clients = f"127.0.0.1:{port}", 200
+    limited = ("sh", "-c", 'ulimit -Sn 64 && exec "$@"', "sh", *COMMAND, "--listen", listen, "--cache", str(tmp_path))
+    program = Program(*limited, log=tmp_path / "log", environment=ENVIRONMENT)
+    connections = []
+    try:
+        await program.wait_for_http(f"http://{listen}/v2/")
+        for _ in range(clients):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            connections.append(writer)
+        started = time.monotonic()
+        assert await program.stop() == 0
+        assert time.monotonic() - started < 2  # connections that wait for their next request hold nothing up
+    finally:
+        for writer in connections:
+            writer.close()
+        await program.kill()
 
 
 async def test_it_serves_https(tmp_path: Path, port: int) -> None:

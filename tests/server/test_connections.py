@@ -6,9 +6,11 @@ import time
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.oci.errors import ManifestUnknown
-from proxy.server.connections import LINGER_SECONDS, Connection, RegistryServer
+from proxy.server.connections import LINGER_SECONDS, OPTIONS, Connection, RegistryServer
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.server.serving import Served, serve
@@ -123,6 +125,26 @@ async def test_a_fault_below_the_handlers_is_told(served: Served) -> None:
     assert received.startswith(b"HTTP/1.1 500 ")
     assert b'"code": "UNKNOWN"' in received
     assert [fault.name for fault in events.faults] == ["request.crashed"]
+
+
+@given(sent=st.binary(min_size=1, max_size=200), ending=st.sampled_from([b"", b"\r\n\r\n", b" HTTP/1.1\r\n\r\n"]))
+async def test_whatever_is_sent_the_server_lives_and_blames_nobody(sent: bytes, ending: bytes) -> None:
+    async with serve(FakeUpstream()) as served:
+        async with served.connect() as wire:
+            wire.write(sent + ending)
+            await asyncio.sleep(0)
+        assert (await served.client.get("/v2/")).status_code == 200
+        assert served.events.faults == []
+
+
+async def test_who_asks_for_nothing_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPTIONS, "keepalive_timeout", 0.1)
+    for begun in (b"", b"GET /v2/ HTTP/1.1\r\nHos"):
+        async with served.connect() as wire:
+            wire.write(begun)
+            started = time.monotonic()
+            assert await wire.rest() == b""
+            assert time.monotonic() - started < 2
 
 
 # What is pushed all the same
