@@ -34,7 +34,7 @@ from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.footprint import Footprint, is_cache, measure
 from proxy.storage.layout_index import LayoutIndex
-from proxy.wiring import CATALOG_FILE, SystemClock, cache_limits, open_proxy
+from proxy.wiring import CATALOG_FILE, SystemClock, begin_rebuilding, cache_limits, open_proxy
 
 __all__ = ["Export", "Imported", "ListedImage", "OpenCache", "open_cache"]
 
@@ -94,9 +94,10 @@ async def open_cache(
         scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
         store = DiskBlobStore(folder, executor)
         stack.callback(store.close)
-        if changes:
-            store.prepare()
+        owns = changes and store.prepare()
         catalog = stack.enter_context(SqliteCatalog(folder / CATALOG_FILE, scribe, events))
+        if owns and catalog.needs_rebuild:
+            await (await begin_rebuilding(settings, store, catalog, SystemClock(), events)).run()
         if changes:
             await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
         house = HouseTools(store, catalog, SystemClock(), events)

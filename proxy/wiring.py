@@ -20,7 +20,7 @@ from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
-from proxy.ports import BlobStore, Catalog, Clock, Upstream
+from proxy.ports import BlobStore, Catalog, Clock, Events, Upstream
 from proxy.server.connections import build_server
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
@@ -166,8 +166,7 @@ async def _open_cache(
     catalog = stack.enter_context(SqliteCatalog(cache / CATALOG_FILE, scribe, events))
     owner = await stack.enter_async_context(TaskOwner(events))
     if owns_cache and catalog.needs_rebuild:
-        await restore_tags(catalog, read_tags(cache))  # before the index is written anew
-        rebuilding = Rebuilding(RebuildTools(store, catalog, clock, events, _private(settings)))
+        rebuilding = await begin_rebuilding(settings, store, catalog, clock, events)
         owner.start(rebuilding.run(), name="rebuilding")
     await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
     return store, catalog, owner, owns_cache
@@ -213,6 +212,14 @@ def cache_limits(settings: Settings, cache: Path) -> Limits:
     if free is None:
         free = min(MIN_FREE_BYTES, int(shutil.disk_usage(cache).total * MIN_FREE_SHARE))
     return Limits(settings.cache.max_bytes, free)
+
+
+async def begin_rebuilding(
+    settings: Settings, store: DiskBlobStore, catalog: SqliteCatalog, clock: Clock, events: Events
+) -> Rebuilding:
+    """Put back the tags of a lost catalog, before the layout's index is written anew; answer who does the rest."""
+    await restore_tags(catalog, read_tags(store.root))
+    return Rebuilding(RebuildTools(store, catalog, clock, events, _private(settings)))
 
 
 def _private(settings: Settings) -> frozenset[str]:

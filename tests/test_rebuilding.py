@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cache_folder import open_cache
 from proxy.config.schema import Settings
+from proxy.telemetry.logs import SilentEvents
 from proxy.wiring import CATALOG_FILE
 from tests.lab.content import ARM_V7
 from tests.lab.hub import HubStandIn
@@ -133,3 +135,19 @@ async def test_a_bounded_cache_is_not_torn_apart_meanwhile(live_hub: HubStandIn,
 def bounded(hub: HubStandIn, max_bytes: int) -> Settings:
     settings = settings_for(hub)
     return replace(settings, cache=replace(settings.cache, max_bytes=max_bytes))
+
+
+async def test_a_command_that_comes_first_loses_nothing_either(live_hub: HubStandIn, tmp_path: Path) -> None:
+    name = "library/debian:jessie"
+    settings = settings_for(live_hub)
+    async with run_proxy(settings, tmp_path) as live:
+        first = await pull(live.client, name, ARM_V7)
+    lose(tmp_path, remove)
+    await live_hub.go_offline()
+    async with open_cache(settings, tmp_path, SilentEvents()) as opened:
+        assert opened.ledger.needs_rebuild
+    async with open_cache(settings, tmp_path, SilentEvents(), changes=True) as opened:
+        assert (await opened.housekeeper.collect_garbage()).blobs == 0
+    async with run_proxy(settings, tmp_path) as live:
+        again = await pull(live.client, name, ARM_V7)
+        assert (again.image, again.blobs) == (first.image, first.blobs)
