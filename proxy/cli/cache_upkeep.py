@@ -71,7 +71,7 @@ async def _verify(
         return as_json_text(fields), found.is_sound
     lines = [f"verified {count_of(found.blobs, 'blob')}, {format_size(found.size)}"]
     for one in found.damaged:
-        fate = "repaired" if one.is_repaired else "damaged, put aside" + (f"; {one.reason}" if one.reason else "")
+        fate = "repaired" if one.is_repaired else f"damaged; {one.reason}" if one.reason else "damaged, put aside"
         lines.append(f"  {one.digest}: {fate}")
         lines += [f"    of {short_name_of(name)}" for name in one.references]
     for lack in found.incomplete:

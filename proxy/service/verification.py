@@ -158,20 +158,25 @@ class Verification:
             await self._store.quarantine(blob.digest)
         await self._ledger.raise_revision()
         references = _references(inventory, {blob.digest for blob in broken})
-        if self._repair is None:
-            return [Damage(blob.digest, blob.size, references.get(blob.digest, ())) for blob in broken]
-        links = await self._ledger.list_links()
+        links = await self._ledger.list_links() if self._repair else []
         damaged = []
         # A manifest before what it leads to: its links may be what tells where the rest is.
         for blob in sorted(broken, key=lambda one: one.digest not in inventory.contents):
-            reason = await self._mend(blob.digest, [link for link in links if link.digest == blob.digest], inventory)
             names = references.get(blob.digest, ())
+            if self._store.find_size(blob.digest) is None:
+                reason = await self._mend(
+                    blob.digest, [link for link in links if link.digest == blob.digest], inventory
+                )
+            else:  # a server has fetched it again meanwhile, or it cannot be moved
+                is_sound = await self._is_sound(blob.digest, _ignore)
+                reason = None if is_sound else "it cannot be put aside; is the cache folder read-only?"
             damaged.append(Damage(blob.digest, blob.size, names, is_repaired=reason is None, reason=reason or ""))
         return damaged
 
     async def _mend(self, digest: Digest, links: Iterable[Link], inventory: Inventory) -> str | None:
-        """Fetch some content again; answer why it could not be, or None."""
-        assert self._repair is not None
+        """Fetch some content again, if that is wanted; answer why it was not done, or None."""
+        if self._repair is None:
+            return ""
         reason = "nobody knows where it came from"
         answered = {made: tag for (_, _, tag), made in inventory.answers.items()}
         for link in links:

@@ -196,6 +196,39 @@ async def test_what_nothing_leads_to_cannot_be_repaired(kept: Kept, store: Faili
     assert (damage.references, damage.reason) == ((), "nobody knows where it came from")
 
 
+class StubbornStore(FailingBlobStore):
+    """A store that nothing can be taken out of, unless somebody else mends it at that moment."""
+
+    def __init__(self, mended: bytes | None = None) -> None:
+        super().__init__()
+        self._replacement = mended
+
+    async def quarantine(self, digest: Digest, /) -> None:
+        if self._replacement is not None:
+            self.blobs[digest] = self._replacement
+
+
+async def test_what_cannot_be_put_aside_is_not_called_repaired() -> None:
+    store = StubbornStore()
+    kept = Kept(store)
+    await stock(kept, INDEX, "jessie")
+    store.put_broken(address(LAYER), b"something else")
+    repairs = Repairs(store, {address(LAYER): LAYER.content})
+    (damage,) = (await Verification(store, kept.catalog, repairs).run(None, ignore)).damaged
+    assert (damage.is_repaired, repairs.asked) == (False, [])
+    assert damage.reason == "it cannot be put aside; is the cache folder read-only?"
+
+
+async def test_what_a_server_has_fetched_again_meanwhile_is_repaired() -> None:
+    store = StubbornStore(LAYER.content)
+    kept = Kept(store)
+    await stock(kept, INDEX, "jessie")
+    store.put_broken(address(LAYER), b"something else")
+    verified = await Verification(store, kept.catalog).run(None, ignore)
+    assert verified.is_sound
+    assert [one.digest for one in verified.damaged] == [address(LAYER)]
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BlobUnknown("cannot be opened")], ids=repr)
 async def test_a_disk_that_cannot_read_a_blob_has_damaged_it(error: Exception) -> None:
     store = UnreadableStore(error)
