@@ -16,8 +16,8 @@ from proxy.service.inspection import OWN_TAGS, reference_of
 PARALLEL_BLOBS = 2
 """How many are read at once: more makes an SD card slower, not faster."""
 PIECE_BYTES = 1024 * 1024
-BATCH_PIECES = 8
-"""How many pieces one call into a thread reads and hashes."""
+BATCH_BYTES = 8 * PIECE_BYTES
+"""How much one call into a thread reads and hashes."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes are done, of how many."""
@@ -133,20 +133,20 @@ class Verification:
         hasher = digest.hasher()
 
         def feed(reader: BlobReader, offset: int) -> int:
-            for _ in range(BATCH_PIECES):
-                piece = reader.read_at(offset, PIECE_BYTES)
+            """Read and hash a batch; less than that is the end."""
+            read = 0
+            while read < BATCH_BYTES and (piece := reader.read_at(offset + read, PIECE_BYTES)):
                 hasher.update(piece)
-                offset += len(piece)
-                if not piece:
-                    break
-            return offset
+                read += len(piece)
+            return read
 
         try:
             with self._store.open_blob(digest) as reader:
-                offset, end = 0, -1
-                while offset != end:
-                    offset, end = await asyncio.to_thread(feed, reader, offset), offset
-                    count(offset - end)
+                offset, read = 0, BATCH_BYTES
+                while read == BATCH_BYTES:
+                    read = await asyncio.to_thread(feed, reader, offset)
+                    offset += read
+                    count(read)
         except BlobUnknown:  # unless it left meanwhile, it is there, and cannot be opened
             return self._store.find_size(digest) is None
         except OSError:  # the disk cannot read it

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from proxy.config.schema import Settings, UpstreamSettings
+from proxy.config.schema import CacheSettings, Settings, UpstreamSettings
 from tests.lab.images import Image, build_image
 from tests.live import Pulled, pull, run_proxy
 
@@ -13,11 +13,18 @@ IMAGES: Mapping[str, Image] = {"library/debian:jessie": AMD64, "arm32v7/debian:j
 """What the registry holds: one image, and a build of it for another processor."""
 
 
-def fill(folder: Path, url: str, name: str = "library/debian:jessie", platform: str = "linux/arm/v7") -> Pulled:
+def fill(
+    folder: Path,
+    url: str,
+    name: str = "library/debian:jessie",
+    platform: str = "linux/arm/v7",
+    *,
+    cache: CacheSettings | None = None,
+) -> Pulled:
     """Pull an image through a proxy with this cache folder, and stop the proxy."""
 
     async def run() -> Pulled:
-        settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),))
+        settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),), cache=cache or CacheSettings())
         async with run_proxy(settings, folder) as live:
             return await pull(live.client, name, platform)
 

@@ -3,10 +3,12 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from proxy.config.schema import CacheSettings
 from tests.cli.conftest import Invoke
 from tests.cli.folders import AMD64, ARM_V7, IMAGES, damage, fill
 from tests.cli.registries import documents_of, serving
@@ -164,6 +166,21 @@ def test_what_docker_saved_is_imported_under_all_its_names(invoke: Invoke, folde
     result = invoke("cache", "import", str(archive), "--cache", str(folder))
     assert result.stdout.startswith("imported debian:jessie, debian:8, sha256:")
     assert fill(folder, "http://127.0.0.1:9", "library/debian:8", "linux/amd64").config == AMD64.config.digest
+
+
+def test_what_upstream_does_not_have_is_served_until_it_can_say_so(
+    invoke: Invoke, folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "saved.tar"
+    archive.write_bytes(archive_of(saved_files(AMD64, "me/app:1")))
+    invoke("cache", "import", str(archive), "--cache", str(folder))
+    expired = replace(CacheSettings(), tag_ttl=0.0)
+    with serving({}) as url:
+        assert fill(folder, url, "me/app:1", "linux/amd64").state == "hit"
+        offline = replace(expired, offline=True)
+        assert fill(folder, url, "me/app:1", "linux/amd64", cache=offline).state == "stale"
+        with pytest.raises(AssertionError, match="404"):
+            fill(folder, url, "me/app:1", "linux/amd64", cache=expired)
 
 
 def test_the_name_can_be_chosen(invoke: Invoke, folder: Path, tmp_path: Path) -> None:

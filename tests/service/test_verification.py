@@ -10,7 +10,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, ManifestUnknown, UpstreamUnreachable
 from proxy.oci.references import Reference
 from proxy.ports import BlobReader, Link
-from proxy.service.verification import BATCH_PIECES, PIECE_BYTES, Verification
+from proxy.service.verification import BATCH_BYTES, Verification
 from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.store import FailingBlobStore
 from tests.lab.images import build_index
@@ -104,7 +104,8 @@ async def test_what_left_meanwhile_is_not_damaged(kept: Kept, store: FailingBlob
 
 
 async def test_progress_ends_at_the_end_and_never_goes_back(kept: Kept, store: FailingBlobStore) -> None:
-    await put_blob(store, b"x" * (2 * BATCH_PIECES * PIECE_BYTES + 5))
+    for size in (2 * BATCH_BYTES + 5, BATCH_BYTES, 0):
+        await put_blob(store, b"x" * size)
     told: list[tuple[int, int]] = []
     verified = await Verification(store, kept.catalog).run(None, lambda done, total: told.append((done, total)))
     assert {total for _, total in told} == {verified.size}
