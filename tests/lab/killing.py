@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import math
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,17 @@ class Pulling:
         self.committed: set[str] = set()
         """What was in the cache just before the kill."""
         self.was_filling = False
-        """Whether a download was under way then."""
-        self._proxy, self._moment, self._received = proxy, moment, 0
+        """Whether something was being written then that had not been left by an earlier kill."""
+        self._proxy, self._moment = proxy, moment
+        self._left = _ingests(proxy.cache)
+        self._missing: set[str] = set()
+        self._bytes, self._bodies = 0, 0
 
-    async def run(self, targets: Sequence[Target]) -> None:
-        """Pull in order until all is there, or the moment has come."""
-        queue = list(reversed(targets))
+    async def run(self, missing: Collection[Target], known: Collection[Target], chance: random.Random) -> None:
+        """Pull in any order until all is there, or the moment has come in what is missing."""
+        queue = [*missing, *known]
+        chance.shuffle(queue)
+        self._missing = {target.blob.digest for target in missing}
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         opened = httpx.AsyncClient(base_url=self._proxy.url, headers=headers, trust_env=False, timeout=30)
         async with opened as client, asyncio.TaskGroup() as tasks:
@@ -92,7 +98,7 @@ class Pulling:
                     self.wrong.append(f"{target.path}: {error!r}")
 
     async def _pull(self, client: httpx.AsyncClient, target: Target) -> None:
-        content, got = target.blob.content, 0
+        content, got, is_missing = target.blob.content, 0, target.blob.digest in self._missing
         async with client.stream("GET", target.path) as answer:
             if answer.status_code != httpx.codes.OK or answer.headers["Docker-Content-Digest"] != target.blob.digest:
                 self.wrong.append(f"{target.path}: {answer.status_code} {(await answer.aread())[:200]!r}")
@@ -100,20 +106,29 @@ class Pulling:
             async for piece in answer.aiter_raw():
                 if piece != content[got : got + len(piece)]:
                     self.wrong.append(f"{target.path}: after {got} bytes")
-                got, self._received = got + len(piece), self._received + len(piece)
-                if self._received >= self._moment.after_bytes:
-                    await self._strike()
+                got += len(piece)
+                self._bytes += len(piece) * is_missing
+                await self._strike_if_due()
         if got == len(content):
             self.whole.add(target.blob.digest)
-            if len(self.whole) >= self._moment.after_bodies:
-                await self._strike()
+            self._bodies += is_missing
+            await self._strike_if_due()
 
-    async def _strike(self) -> None:
-        if not self.was_killed:
+    async def _strike_if_due(self) -> None:
+        is_due = self._bytes >= self._moment.after_bytes or self._bodies >= self._moment.after_bodies
+        if is_due and not self.was_killed:
             self.was_killed = True
             self.committed = stored(self._proxy.cache)
-            self.was_filling = any((self._proxy.cache / "ingest").iterdir())
+            self.was_filling = bool(_ingests(self._proxy.cache) - self._left)
             await self._proxy.kill()
+
+
+def _ingests(cache: Path) -> set[tuple[str, int]]:
+    found = set[tuple[str, int]]()
+    for path in (cache / "ingest").iterdir():
+        with suppress(FileNotFoundError):  # it has just been committed
+            found.add((path.name, path.stat().st_size))
+    return found
 
 
 def stored(cache: Path) -> set[str]:

@@ -39,14 +39,12 @@ class Life:
         """Pull what is missing and some of what is not, kill the proxy meanwhile, and start it again."""
         missing = [target for target in targets if target.blob.digest not in self.received]
         known = [target for target in targets if target.blob.digest in self.received]
-        wanted = [*missing, *self.chance.sample(known, min(5, len(known)))]
-        self.chance.shuffle(wanted)
-        pulling = Pulling(self.proxy, Moment.pick(self.chance, wanted))
-        await pulling.run(wanted)
+        pulling = Pulling(self.proxy, Moment.pick(self.chance, missing))
+        await pulling.run(missing, self.chance.sample(known, min(5, len(known))), self.chance)
         assert pulling.wrong == []
         assert pulling.was_killed
         assert broken(self.proxy.cache) == []
-        self.met.update({"kills": 1, "in a download": pulling.was_filling, "known": len(known)})
+        self.met.update({"kills": 1, "in a download": pulling.was_filling})
         self.received |= pulling.whole
         self.committed |= pulling.committed
         assert stored(self.proxy.cache) >= self.committed
@@ -56,7 +54,7 @@ class Life:
     async def pull_all(self, targets: Sequence[Target]) -> None:
         """Pull everything, undisturbed."""
         pulling = Pulling(self.proxy, Moment())
-        await pulling.run(targets)
+        await pulling.run(targets, (), self.chance)
         assert pulling.wrong == []
         assert pulling.whole == {target.blob.digest for target in targets}
 
