@@ -180,7 +180,7 @@ def find_garbage(
     ages = {blob.digest: blob.stored_at for blob in blobs}
     linked = {link.digest for link in links}
     names = find_targets(inventory, {*map_names(inventory), *inventory.pins})
-    kept = {*find_needed(inventory.contents, names), *linked}
+    kept = {*find_needed(inventory.contents, names | linked & ages.keys()), *linked}
     images = find_images(inventory, blobs)
     lost = [image for image in images if image.root not in kept]
     kept.update(digest for image in images if image.root in kept for digest in image.members)

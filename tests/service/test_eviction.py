@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.media_types import OCI_INDEX
-from proxy.ports import Inventory, Pin, StoredBlob, TagRecord, TagState
-from proxy.service.eviction import find_images, find_pinned, find_targets
+from proxy.ports import Inventory, Link, Pin, StoredBlob, TagRecord, TagState
+from proxy.service.eviction import (
+    find_garbage,
+    find_images,
+    find_needed,
+    find_pinned,
+    find_purged,
+    find_targets,
+    plan_eviction,
+)
 
 
 def digest(name: str) -> Digest:
@@ -111,3 +121,126 @@ def test_a_pinned_tag_protects_what_upstream_has_and_what_is_answered() -> None:
 def test_a_pinned_digest_protects_itself(target: str, pinned: set[str]) -> None:
     pins = frozenset({Pin("docker.io", "library/debian", target)})
     assert find_pinned(Inventory(contents=contents_of({"m": "l"}), pins=pins)) == set(map(digest, pinned))
+
+
+# Promises, over any tangle of images.
+
+NAMES = [f"n{number}" for number in range(10)]
+LEAVES = [f"b{number}" for number in range(6)]
+
+sizes = st.integers(0, 100)
+moments = st.integers(0, 5).map(float)
+
+
+@st.composite
+def caches(draw: st.DrawFn) -> tuple[Inventory, list[StoredBlob]]:
+    """Any documents over any blobs, some of it not there; now and then in a circle."""
+    tree = draw(st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES + LEAVES), max_size=4)))
+    stored = draw(st.lists(st.sampled_from(NAMES + LEAVES), unique=True))
+    blobs = [StoredBlob(digest(name), draw(sizes), draw(moments)) for name in stored]
+    uses = draw(st.dictionaries(st.sampled_from(NAMES + LEAVES), moments))
+    pins = draw(st.frozensets(st.sampled_from(NAMES + LEAVES), max_size=2))
+    contents = {digest(name): tuple(digest(child) for child in children) for name, children in tree.items()}
+    return (
+        Inventory(
+            contents=contents,
+            uses={digest(name): moment for name, moment in uses.items()},
+            pins=frozenset(Pin("docker.io", "library/debian", str(digest(name))) for name in pins),
+        ),
+        blobs,
+    )
+
+
+some = st.frozensets(st.sampled_from(NAMES + LEAVES).map(digest), max_size=3)
+
+
+@given(cache=caches())
+def test_every_blob_is_in_some_image_and_every_image_is_all_that_hangs_together(
+    cache: tuple[Inventory, list[StoredBlob]],
+) -> None:
+    inventory, blobs = cache
+    images = find_images(inventory, blobs)
+    stored = {blob.digest for blob in blobs}
+    assert {member for image in images for member in image.members} == stored
+    assert len({image.root for image in images}) == len(images)
+    for image in images:
+        assert image.members[0] == image.root
+        assert {*image.members, *image.missing} == set(find_needed(inventory.contents, [image.root]))
+        assert stored.isdisjoint(image.missing)
+    assert images == find_images(inventory, reversed(blobs))
+    assert [image.used_at for image in images] == sorted(image.used_at for image in images)
+
+
+@given(cache=caches(), wanted=st.integers(0, 500), busy=some)
+def test_what_leaves_leaves_by_the_rules(
+    cache: tuple[Inventory, list[StoredBlob]], wanted: int, busy: frozenset[Digest]
+) -> None:
+    inventory, blobs = cache
+    images, size_of = find_images(inventory, blobs), {blob.digest: blob.size for blob in blobs}
+    kept = find_pinned(inventory)
+    plan = plan_eviction(images, size_of, wanted, kept=kept, is_busy=busy.__contains__)
+    gone = [one for departure in plan for one in departure.leaving]
+    assert len(set(gone)) == len(gone)
+    assert not kept & set(gone)
+    assert not busy & set(gone)
+    freed = sum(size_of[one] for one in gone)
+    assert freed == sum(departure.size for departure in plan)
+    leaving = {departure.image.root for departure in plan}
+    staying = [image for image in images if image.root not in leaving]
+    # Who stays, stays whole; and whoever leaves, leaves whole but for what is pinned, or held by who stays.
+    held = {member for image in staying for member in image.members}
+    assert not held & set(gone)
+    for departure in plan:
+        assert set(departure.image.members) <= {*gone, *held, *kept}
+        assert not any(member in busy for member in (*departure.leaving, *departure.forgotten))
+    # No more leaves than has to; and if it was not enough, whoever stays has something pinned, or in use, or shared.
+    assert freed - (plan[-1].size if plan else 0) < max(wanted, 1)
+    if freed < wanted:
+        for image in staying:
+            own = [one for one in image.members if one not in kept]
+            in_use = busy & {*image.members, *image.missing}
+            assert (
+                not own
+                or in_use
+                or all(any(one in other.members for other in staying if other != image) for one in own)
+            )
+    assert plan == plan_eviction(images, size_of, wanted, kept=kept, is_busy=busy.__contains__)
+
+
+@given(cache=caches(), wanted=st.integers(1, 500))
+def test_the_least_recently_used_leave_first(cache: tuple[Inventory, list[StoredBlob]], wanted: int) -> None:
+    inventory, blobs = cache
+    images, size_of = find_images(inventory, blobs), {blob.digest: blob.size for blob in blobs}
+    plan = plan_eviction(images, size_of, wanted, kept=frozenset(), is_busy=lambda _: False)
+    assert [departure.image for departure in plan] == images[: len(plan)]
+
+
+@given(cache=caches(), targets=some)
+def test_a_purge_takes_nothing_that_others_need(
+    cache: tuple[Inventory, list[StoredBlob]], targets: frozenset[Digest]
+) -> None:
+    inventory, blobs = cache
+    images, kept = find_images(inventory, blobs), find_pinned(inventory)
+    gone = find_purged(images, targets, inventory.contents, kept=kept)
+    others = {member for image in images if image.root not in targets for member in image.members}
+    assert not set(gone) & (others | kept)
+    assert set(gone) <= set(find_needed(inventory.contents, targets))
+    for image in images:
+        if image.root in targets:
+            assert set(image.members) <= {*gone, *others, *kept}
+
+
+@given(cache=caches(), linked=some)
+def test_garbage_is_nothing_that_anything_leads_to(
+    cache: tuple[Inventory, list[StoredBlob]], linked: frozenset[Digest]
+) -> None:
+    inventory, blobs = cache
+    links = [Link("docker.io", "library/debian", one, "library/debian") for one in linked]
+    garbage = find_garbage(inventory, links, blobs, 3.0)
+    stored = {blob.digest: blob.stored_at for blob in blobs}
+    reachable = set(find_needed(inventory.contents, linked & stored.keys())) | find_pinned(inventory)
+    assert not reachable & set(garbage.blobs)
+    assert all(stored[one] < 3.0 for one in garbage.blobs)
+    assert not stored.keys() & set(garbage.forgotten)
+    left = [blob for blob in blobs if blob.digest not in garbage.blobs]
+    assert find_garbage(inventory, links, left, 3.0).blobs == ()
