@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks.load import download, requests_per_second, requests_per_second_over
+from tests.benchmarks.load import download, request_each, requests_per_second, requests_per_second_over
 from tests.benchmarks.rig import Server, StoredBlob, peak_memory_bytes
 from tests.benchmarks.rows import Bench, Row, Sample
 from tests.benchmarks.warehouse import image_paths, stock
@@ -16,7 +16,8 @@ SMALL_BYTES = 10_000_000
 FEW, MANY = 100, (10_000, 100_000)
 CONNECTIONS = 16
 SECONDS = 4
-FRESH = '[cache]\ntag_ttl = "24h"\n'
+SETTINGS = '[cache]\ntag_ttl = "24h"\n[candidates]\nofficial = false\n'
+"""So that nothing is asked of upstream: what is cached is fresh, and needs nothing beside it."""
 LOWEST_RATE = {"one tag": 0.9, "one digest": 0.9, "all tags": 0.5, "all digests": 0.5}
 """Of the rate with FEW blobs: whoever asks for all of many in turn finds little of it in memory."""
 LONGEST_TIME = {(1, "cached"): 1.0, (8, "cached"): 1.0, (32, "cached"): 1.0, (1, "cold"): 1.25} | {
@@ -56,7 +57,7 @@ async def _rate(bench: Bench, *, blobs: int, asked: str) -> Sample:
 async def _rate_with(bench: Bench, blobs: int, asked: str) -> float:
     which, _, by = asked.partition(" ")
     paths = [f"/v2/{path}" for path in image_paths(blobs, by=by.removesuffix("s"))]
-    async with bench.rig.polyarch(cache=await _stocked(bench, blobs), settings=FRESH) as proxy:
+    async with bench.rig.polyarch(cache=await _stocked(bench, blobs), settings=SETTINGS) as proxy:
         if which == "one":
             url = proxy.url + paths[len(paths) // 2]
             return await requests_per_second(url, connections=CONNECTIONS, seconds=SECONDS)
@@ -77,6 +78,15 @@ async def _stocked(bench: Bench, blobs: int) -> Path:
     if not cache.exists():
         await stock(cache, blobs)
     return cache
+
+
+async def _memory_with(bench: Bench, *, blobs: int) -> Sample:
+    """Ask for every manifest there is, and for every tag."""
+    async with bench.rig.polyarch(cache=await _stocked(bench, blobs), settings=SETTINGS) as proxy:
+        for by in ("digest", "tag"):
+            paths = [f"/v2/{path}" for path in image_paths(blobs, by=by)]
+            await request_each(proxy.url, paths, bench.rig.folder, clients=CONNECTIONS)
+        return Sample(peak_memory_bytes(proxy.pid) / 1e6)
 
 
 # The size of a blob
@@ -130,6 +140,16 @@ GROWTH: tuple[Row, ...] = (
     *(
         Row(f"start with a catalog of {blobs:,} blobs", "s", "≤ 1", _at_most(1.0), partial(_start, blobs=blobs))
         for blobs in (FEW, *MANY)
+    ),
+    *(
+        Row(
+            f"peak memory, all of {blobs:,} blobs asked for",
+            "MB",
+            "≤ 90",
+            _at_most(90),
+            partial(_memory_with, blobs=blobs),
+        )
+        for blobs in MANY
     ),
     Row(
         "peak memory, large blob against 10 MB",

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.benchmarks.rig import run_all
@@ -47,6 +47,18 @@ async def _run_wrk(url: str, *options: str, connections: int, seconds: int, argu
     if found is None or _FAILED.search(text):
         raise RuntimeError(f"wrk failed on {url}: {text}")
     return float(found[1])
+
+
+async def request_each(url: str, paths: Sequence[str], folder: Path, *, clients: int) -> None:
+    """Ask for each of many things once."""
+    curl = tools.require("curl")
+    commands: list[tuple[str, ...]] = []
+    for number in range(clients):
+        config = folder / f"each-{number}"
+        lines = (f'url = "{url}{path}"\noutput = "/dev/null"\n' for path in paths[number::clients])
+        config.write_text("".join(lines))
+        commands.append((curl, "--silent", "--show-error", "--fail", "--config", str(config)))
+    await run_all(*commands)
 
 
 async def download(url: str, size: int, *, clients: int = 1) -> float:

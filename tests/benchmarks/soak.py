@@ -15,8 +15,8 @@ WARM_UP = 0.1
 """Of all samples: so many at the start are not judged."""
 MOST_GROWTH = 1.1
 SIZES = (20_000, 200_000, 1_000_000, 3_000_000, 8_000_000) * 8
-SETTINGS = '[cache]\ntag_ttl = "5s"\nabsent_ttl = "5s"\n'
-"""So that tags expire all the time."""
+SETTINGS = '[cache]\ntag_ttl = "5s"\nabsent_ttl = "5s"\nmemory = "256KiB"\n'
+"""So that tags expire all the time, and what is kept in memory on purpose is full before memory is judged."""
 
 
 def judge(samples: Sequence[float]) -> float:

@@ -40,14 +40,21 @@ class Traffic:
             *(self.pull, self.pull, self.pull_together, self.pull_fresh),
             *(self.ask_head, self.ask_unknown, self.read_range, self.leave),
         )
-        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        base = f"{self._url}/v2/{REPOSITORY}/"
-        opened = httpx.AsyncClient(base_url=base, headers=headers, trust_env=False, timeout=60)
-        async with opened as client, asyncio.TaskGroup() as tasks:
+        async with self._open_client() as client, asyncio.TaskGroup() as tasks:
             workers = [tasks.create_task(self._repeat(kind, client)) for kind in kinds]
             yield
             for worker in workers:
                 worker.cancel()
+
+    async def pull_once(self, images: Sequence[Image]) -> None:
+        """Pull the first images, each once."""
+        async with self._open_client() as client:
+            for number, image in enumerate(images):
+                await self._pull(client, number, image)
+
+    def reference(self, number: int) -> str:
+        """Answer what an image is called."""
+        return f"{REPOSITORY}:{number}"
 
     async def pull(self, client: httpx.AsyncClient) -> None:
         """Pull an image that is known, or was."""
@@ -120,6 +127,11 @@ class Traffic:
                 self.wrong.append(f"{name}: {error!r}")
             self.done[name] += 1
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def _open_client(self) -> httpx.AsyncClient:
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
+        base = f"{self._url}/v2/{REPOSITORY}/"
+        return httpx.AsyncClient(base_url=base, headers=headers, trust_env=False, timeout=60)
 
     def _pick_layer(self) -> Blob:
         return self._chance.choice(self._images).layers[-1]

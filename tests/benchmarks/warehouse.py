@@ -34,26 +34,31 @@ async def stock(cache: Path, blobs: int) -> None:
     with ThreadPoolExecutor(1) as scribe, SqliteCatalog(cache / CATALOG_FILE, scribe, RecordingEvents()) as catalog:
         numbers = range(blobs // BLOBS_PER_IMAGE)
         for start in range(0, len(numbers), _BATCH):
-            await asyncio.gather(*(_stock_image(folder, catalog, number) for number in numbers[start : start + _BATCH]))
+            await _stock_images(folder, catalog, numbers[start : start + _BATCH])
         await catalog.finish_rebuild()
 
 
-async def _stock_image(folder: Path, catalog: SqliteCatalog, number: int) -> None:
-    image, repository = _build(number), _repository(number)
-    blobs = (image.manifest, image.config, *image.layers)
-    for blob in blobs:
-        _write(folder, blob)
-    digests = [Digest.parse(blob.digest) for blob in blobs]
+async def _stock_images(folder: Path, catalog: SqliteCatalog, numbers: range) -> None:
     now = time.time()  # the tags are fresh
-    descriptor = Descriptor(image.manifest.media_type, digests[0], len(image.manifest.content))
-    await asyncio.gather(
-        catalog.put_tag(TagRecord(UPSTREAM, repository, "1", TagState.PRESENT, now, descriptor)),
-        catalog.put_contents(digests[0], digests[1:]),
-        catalog.put_uses(dict.fromkeys(digests, now)),
-        catalog.put_links(
+    records, links, contents = list[TagRecord](), list[Link](), dict[Digest, list[Digest]]()
+    for number in numbers:
+        image, repository = _build(number), _repository(number)
+        blobs = (image.manifest, image.config, *image.layers)
+        for blob in blobs:
+            _write(folder, blob)
+        digests = [Digest.parse(blob.digest) for blob in blobs]
+        descriptor = Descriptor(image.manifest.media_type, digests[0], len(image.manifest.content))
+        records.append(TagRecord(UPSTREAM, repository, "1", TagState.PRESENT, now, descriptor))
+        contents[digests[0]] = digests[1:]
+        links.extend(
             Link(UPSTREAM, repository, digest, repository, blob.media_type, len(blob.content), is_proven=True)
             for digest, blob in zip(digests, blobs, strict=True)
-        ),
+        )
+    await asyncio.gather(
+        catalog.put_links(links),
+        catalog.put_uses({link.digest: now for link in links}),
+        *(catalog.put_tag(record) for record in records),
+        *(catalog.put_contents(parent, children) for parent, children in contents.items()),
     )
 
 
