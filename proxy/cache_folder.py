@@ -2,7 +2,8 @@
 
 A server may be running on the same folder meanwhile. SQLite takes several processes, blobs are files that never
 change, and whoever changes what is there raises the catalog's revision, which the server looks at. A command that only
-looks does not take the folder's lock either: a server can start beside it.
+looks does not take the folder's lock either: a server can start beside it. But where the catalog was lost, whoever
+comes first finds out what there is.
 """
 
 import asyncio
@@ -88,19 +89,20 @@ async def open_cache(
     """
     if not creates and not is_cache(folder):
         raise InvalidSetting(f"there is no cache in {folder}: name the server's folder with --cache or --config")
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
-        fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
         executor = stack.enter_context(ThreadPoolExecutor(THREADS, "blob-writer"))
         scribe = stack.enter_context(ThreadPoolExecutor(1, "catalog-writer"))
         store = DiskBlobStore(folder, executor)
         stack.callback(store.close)
-        owns = changes and store.prepare()
+        is_owner = changes and store.prepare()
         catalog = stack.enter_context(SqliteCatalog(folder / CATALOG_FILE, scribe, events))
-        if owns and catalog.needs_rebuild:
-            await (await begin_rebuilding(settings, store, catalog, SystemClock(), events)).run()
+        if catalog.needs_rebuild and (is_owner or store.prepare()):  # else the server is at it
+            await (await begin_rebuilding(settings, store, catalog, clock, events)).run()
         if changes:
             await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
-        house = HouseTools(store, catalog, SystemClock(), events)
+        fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
+        house = HouseTools(store, catalog, clock, events)
         yield _build(settings, folder, house, catalog, _Repair(fronts, store) if repairs else None)
 
 

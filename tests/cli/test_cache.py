@@ -165,3 +165,26 @@ def test_looking_takes_no_lock(invoke: Invoke, folder: Path, registry: str, pull
     (folder / "lock").unlink()
     listed(invoke, folder)
     assert not (folder / "lock").exists()
+
+
+def lose_catalog(folder: Path) -> None:
+    for path in folder.glob("catalog.sqlite*"):
+        path.unlink()
+
+
+def test_where_the_catalog_was_lost_the_first_command_finds_out_what_there_is(
+    invoke: Invoke, folder: Path, pulled: Pulled
+) -> None:
+    before = [(one["reference"], one["digest"], one["platforms"]) for one in listed(invoke, folder)]
+    lose_catalog(folder)
+    found = [(one["reference"], one["digest"], one["platforms"]) for one in listed(invoke, folder)]
+    assert found == before
+
+
+@pytest.mark.parametrize("command", [("gc",), ("purge", "arm32v7/debian:jessie"), ("verify",)], ids=" ".join)
+def test_a_lost_catalog_costs_no_tag(invoke: Invoke, folder: Path, pulled: Pulled, command: tuple[str, ...]) -> None:
+    """The layout's index is all that is left of the tags then: no command writes it anew before they are restored."""
+    lose_catalog(folder)
+    assert invoke("cache", *command, "--cache", str(folder)).exit_code == 0
+    assert "docker.io/library/debian:jessie" in (folder / "index.json").read_text()
+    assert [one["reference"] for one in listed(invoke, folder, "debian")] == ["docker.io/library/debian:jessie"]
