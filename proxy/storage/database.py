@@ -10,8 +10,8 @@ is read as it is, and what should have been written is kept in memory until it c
 
 import asyncio
 import contextlib
-import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
@@ -234,7 +234,16 @@ def _is_for_want_of_room(path: Path, error: Exception) -> bool:
     if path.is_dir() or not folder.is_dir():
         return False
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-    return code in _WANT_OF_ROOM or not os.access(folder, os.W_OK)
+    return code in _WANT_OF_ROOM or not _takes_files(folder)
+
+
+def _takes_files(folder: Path) -> bool:
+    """Tell whether a file can be made in a folder: it may be read-only, somebody else's, or have no names left."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _connect(path: Path) -> sqlite3.Connection:
