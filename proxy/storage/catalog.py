@@ -4,11 +4,11 @@ The blobs themselves are not in here: whatever is lost with this file is asked o
 layout.
 """
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from proxy.oci.digests import Digest
@@ -76,7 +76,7 @@ class SqliteCatalog(Database):
     async def take_tags(self) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names, without holding anybody up."""
         (rows,) = await self.look(schema.LIST_ALL_TAGS)
-        return await asyncio.to_thread(_present, rows)
+        return await self._run(partial(_present, rows))
 
     async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
         """Remember what a manifest needs to be whole."""
@@ -89,13 +89,13 @@ class SqliteCatalog(Database):
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""
         rows = await self.look(*_INVENTORY)
-        # Where it is slow nobody else waits for it: so many objects take longer to make than to read.
-        return await asyncio.to_thread(_build_inventory, *rows)
+        # Off the loop: so many objects take longer to make than to read.
+        return await self._run(partial(_build_inventory, *rows))
 
     async def list_links(self) -> list[Link]:
         """Answer all links."""
         (rows,) = await self.look(schema.LIST_LINKS)
-        return await asyncio.to_thread(_build_links, rows)
+        return await self._run(partial(_build_links, rows))
 
     async def put_uses(self, uses: Mapping[Digest, float], /) -> None:
         """Remember last uses; an earlier one never replaces a later one."""
