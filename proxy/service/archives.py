@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 MAX_LINKS = 8
 """How many links may lead from a name to a file. Docker wrote one: a layer that is another image's, too."""
-MAX_DOCUMENTS_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENTS_BYTES = 256 * 1024 * 1024
 """How many bytes all documents of an archive may have: they are kept in memory."""
 
 _CONFIG_NAME = re.compile(r"(?:.*[/:])?(?P<encoded>[0-9a-f]{64})(?:\.json)?")

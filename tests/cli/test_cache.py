@@ -84,6 +84,14 @@ def test_it_is_sorted_as_asked(invoke: Invoke, folder: Path, pulled: Pulled, sor
     assert f"docker.io/{first}/debian:jessie" == listed(invoke, folder, "--sort", sort)[0]["reference"]
 
 
+def test_what_was_used_last_comes_first(invoke: Invoke, folder: Path, registry: str, pulled: Pulled) -> None:
+    fill(folder, registry, platform="linux/amd64")  # of which the arm32v7 build has no part
+    assert [one["reference"] for one in listed(invoke, folder, "--sort", "used")] == [
+        "docker.io/library/debian:jessie",
+        "docker.io/arm32v7/debian:jessie",
+    ]
+
+
 def test_du_tells_where_the_bytes_are(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
     (folder / "ingest" / f"{'0' * 64}.1.0").write_bytes(b"x" * 2048)
     stray = blob_file(folder, f"sha256:{'1' * 64}")

@@ -14,7 +14,7 @@ from proxy.service.verification import BATCH_BYTES, Verification
 from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.store import FailingBlobStore
 from tests.lab.images import build_index
-from tests.service.bench import AMD64, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
+from tests.service.bench import AMD64, ARM64, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
 from tests.service.stocking import stock
 
 INDEX = build_index([jessie(AMD64), jessie(ARM_V7)])
@@ -237,3 +237,10 @@ async def test_a_disk_that_cannot_read_a_blob_has_damaged_it(error: Exception) -
     await stock(kept, INDEX, "jessie")
     (damage,) = (await Verification(store, kept.catalog).run(None, ignore)).damaged
     assert damage.digest == address(LAYER)
+
+
+async def test_our_own_book_keeping_is_verified_and_not_named(kept: Kept, store: FailingBlobStore) -> None:
+    await stock(kept, jessie(ARM64), "@referrers/x")
+    store.put_broken(address(jessie(ARM64).layers[0]), b"something else")
+    (damage,) = (await Verification(store, kept.catalog).run(None, ignore)).damaged
+    assert damage.references == ()

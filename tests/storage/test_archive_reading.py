@@ -93,6 +93,13 @@ def test_a_long_link_has_a_record_of_its_own() -> None:
         assert entries(header.tobuf(form) + bytes(1024)) == [Entry("l", LINK, target="t" * 150)]
 
 
+def negative() -> bytes:
+    """Write a header with a size of -1, as GNU tar's numbers allow it."""
+    header = tarfile.TarInfo("a")
+    header.size = -1
+    return header.tobuf(tarfile.GNU_FORMAT)
+
+
 HOSTILE = {
     "no tar file": b"hello" * 200,
     "a name that leads out": tarball(member("../../etc/passwd", b"x")),
@@ -115,6 +122,7 @@ HOSTILE = {
         member("h", b"5009 size=" + b"9" * 4998 + b"\n", kind=tarfile.XHDTYPE), member("a")
     ),
     "a name beyond reason": tarball(member("h", b"a" * 70_000, kind=tarfile.GNUTYPE_LONGNAME), member("a")),
+    "a size below nothing": tarball(negative()),
     "cut off in a header": files_tarball(FILES)[:1100],
     "cut off in a file": files_tarball(FILES)[: 512 * 4 + 100],
 }
@@ -245,3 +253,32 @@ def test_a_pipe_in_a_folder_is_not_waited_for(layout: Path) -> None:
     os.mkfifo(layout / "blobs/sha256/pipe")
     with pytest.raises(InvalidArchive, match="blobs/sha256/pipe is no file"):
         read(layout)
+
+
+def test_a_folder_s_names_are_counted(layout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_reading, "MAX_ENTRIES", 3)
+    with pytest.raises(InvalidArchive, match="more than 3 names"):
+        read(layout)
+
+
+def test_what_is_told_of_all_names_tells_none() -> None:
+    content = tarball(member("h", b"15 path=global\n", kind=tarfile.XGLTYPE), member("a", b"1"))
+    assert entries(content) == [Entry("a", FILE, 1)]
+
+
+def test_a_record_tells_the_size_of_what_follows() -> None:
+    content = member("h", b"9 size=4\n", kind=tarfile.XHDTYPE) + member("a")[:512] + b"1234".ljust(512) + bytes(1024)
+    assert entries(content) == [Entry("a", FILE, 4)]
+
+
+def test_readers_tell_what_they_read(layout: Path) -> None:
+    content = files_tarball(FILES)
+    assert repr(TarReader(io.BytesIO(content), io.BytesIO(content))) == "<TarReader: 0 names, 0 bytes>"
+    with ArchiveFile(layout).open() as reader:
+        assert repr(reader) == f"<FolderReader {layout}>"
+
+
+def test_an_archive_is_checked_by_its_beginning(place: Callable[[bytes], Path]) -> None:
+    ArchiveFile(place(files_tarball(FILES)[:600])).check()
+    with pytest.raises(InvalidArchive):
+        ArchiveFile(place(b"hello" * 200)).check()
