@@ -28,7 +28,7 @@ def test_every_module_has_its_tests_in_the_same_place(module: Path) -> None:
 
 def test_what_is_exempt_is_there() -> None:
     assert {str(module) for module in MODULES} >= WITHOUT_A_TEST_OF_ITS_OWN
-    for port in ("blob_store", "catalog", "upstream"):
+    for port in ("blob_store", "catalog", "ledger", "upstream"):
         assert (ROOT / "tests" / "contracts" / f"{port}.py").exists()
 
 
