@@ -76,7 +76,7 @@ async def _verify(
         lines += [f"    of {short_name_of(name)}" for name in one.references]
     for lack in found.incomplete:
         lines.append(f"  {short_name_of(lack.reference)}: {count_of(len(lack.missing), 'blob')} not at hand")
-    if not found.is_sound and not repair:
+    if not repair and any(not one.is_repaired and not one.reason for one in found.damaged):
         lines.append("clients get them anew from upstream; --repair does so now")
     return "\n".join(lines), found.is_sound
 

@@ -17,9 +17,11 @@ from typing import BinaryIO, Protocol, cast
 
 from proxy.oci.layouts import DOCKER_FILE, INDEX_FILE, LAYOUT_FILE, REPOSITORIES_FILE, Entry, EntryKind, InvalidArchive
 
-MAX_ENTRIES = 100_000
+MAX_ENTRIES = 250_000
+MAX_NAME_LENGTH = 1024
+"""All names are kept in memory: at most so many, and so long."""
 MAX_EXTENSION_BYTES = 64 * 1024
-"""How long a name may be that has a record of its own, and whatever else such a record tells."""
+"""How much a record may tell that has more to say of a file than its header holds."""
 MAX_SIZE = 2**62
 BLOCK_BYTES = 512
 SKIP_BYTES = 1024 * 1024
@@ -237,9 +239,11 @@ def clean_name(name: str) -> str:
     """Answer a name of an archive without `.` and doubled slashes.
 
     Raises:
-        InvalidArchive: It leads out of the archive.
+        InvalidArchive: It leads out of the archive, or is longer than any that an image archive holds.
     """
     parts = [part for part in name.split("/") if part not in {"", "."}]
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidArchive(f"it holds a name of {len(name)} characters")
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise InvalidArchive(f"it holds a name that leads out of it: {name[:100]!r}")
     return "/".join(parts)

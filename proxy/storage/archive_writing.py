@@ -103,20 +103,23 @@ class FolderWriter:
 
 @contextmanager
 def writing_tar(path: Path) -> Iterator[ArchiveWriter]:
-    """Write a tar file, which replaces what is there when it is whole.
+    """Write a tar file, which replaces what is there when it is whole; a device or a pipe is written to as it is.
 
     Raises:
         Unavailable: It cannot be written.
     """
+    path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    is_device = path.exists() and not path.is_file()
     try:
-        with draft.open("xb") as file:
+        with path.open("wb") if is_device else draft.open("xb") as file:
             writer = TarWriter(file)
             yield writer
             writer.finish()
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+            if not is_device:
+                file.flush()
+                os.fsync(file.fileno())
+                draft.replace(path)
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
     finally:

@@ -122,6 +122,8 @@ HOSTILE = {
         member("h", b"5009 size=" + b"9" * 4998 + b"\n", kind=tarfile.XHDTYPE), member("a")
     ),
     "a name beyond reason": tarball(member("h", b"a" * 70_000, kind=tarfile.GNUTYPE_LONGNAME), member("a")),
+    "a long name": tarball(member("a" * 1025)),
+    "a link to a long name": tarball(member("a", kind=tarfile.SYMTYPE, target="a" * 1025)),
     "a size below nothing": tarball(negative()),
     "cut off in a header": files_tarball(FILES)[:1100],
     "cut off in a file": files_tarball(FILES)[: 512 * 4 + 100],

@@ -78,6 +78,21 @@ def test_a_tar_file_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     assert unpack(path.read_bytes()) == FILES
 
 
+def test_a_device_stays_a_device() -> None:
+    with writing_tar(Path("/dev/null")) as writer:
+        write(writer)
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"before")
+    (tmp_path / "link").symlink_to("target")
+    with writing_tar(tmp_path / "link") as writer:
+        write(writer)
+    assert (tmp_path / "link").is_symlink()
+    assert unpack((tmp_path / "target").read_bytes()) == FILES
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with writing_folder(tmp_path / "out") as writer:  # an empty one will do
