@@ -119,8 +119,9 @@ class Importing:
         if wanted:
             await self._take_in(source, contents, set(wanted), lambda done: progress(total // PASSES + done, total))
         await self._put_manifests(images)
+        there = {file.digest for file in contents.files.values()}
         for image in images:
-            await self._remember(image)
+            await self._remember(image, there | {one.descriptor.digest for one in image.manifests})
         await self._tools.ledger.raise_revision()
         return Imported(tuple(map(_imported, images)), len(wanted), sum(wanted.values()))
 
@@ -200,13 +201,17 @@ class Importing:
                     await ingest.abort()
                     ingest.close()
 
-    async def _remember(self, image: PlannedImage) -> None:
-        """Tell what the content belongs to: what it consists of, then who may show it, then what it is called."""
+    async def _remember(self, image: PlannedImage, there: set[Digest]) -> None:
+        """Tell what the content belongs to: what it consists of, then who may show it, then what it is called.
+
+        Only what the archive holds itself is proven by it (docs/decisions/0002): it may name anything that somebody
+        else has in the cache.
+        """
         tools, now = self._tools, self._tools.clock.now()
         for one in image.manifests:
             await tools.catalog.put_contents(one.descriptor.digest, (child.digest for child in one.document.children))
         known = [*(one.descriptor for one in image.manifests), *image.parts.values(), *image.missing]
-        held = {one.digest for one in known if tools.store.find_size(one.digest) is not None}
+        held = {one.digest for one in known} & there
         for name in image.names:
             upstream, repository = name.registry, name.repository
             await tools.catalog.put_links(

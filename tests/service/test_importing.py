@@ -219,6 +219,29 @@ async def test_what_an_index_names_and_the_archive_lacks_can_be_asked_for_later(
     assert not link.is_proven
 
 
+async def test_an_archive_opens_nothing_that_it_does_not_hold_itself(kept: Kept, tmp_path: Path) -> None:
+    """It names what somebody else has in the cache: a child of its index, and a layer that no registry has to hold."""
+    await stock(kept, IMAGES[2], "1", repository="somebody/private")
+    secret = {
+        **IMAGES[2].layers[0].descriptor(),
+        "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    }
+    fields = json.loads(IMAGES[0].manifest.content)
+    fields["layers"].append(secret)
+    manifest = Blob.of(IMAGES[0].manifest.media_type, json.dumps(fields).encode())
+    image = type(IMAGES[0])(IMAGES[0].platform, manifest, IMAGES[0].config, IMAGES[0].layers)
+    index = build_index([image, IMAGES[2]])
+    await take_in(kept, tmp_path, archive_of(layout_files({"me/app:1": index}, images=[image])))
+    for blob in (IMAGES[2].manifest, IMAGES[2].layers[0]):
+        link = kept.catalog.find_link(HUB, "me/app", address(blob))
+        assert link is not None
+        assert not link.is_proven
+    for blob in blobs_of(image):
+        link = kept.catalog.find_link(HUB, "me/app", address(blob))
+        assert link is not None
+        assert link.is_proven
+
+
 async def test_what_came_in_counts_as_used(kept: Kept, tmp_path: Path) -> None:
     await take_in(kept, tmp_path, archive_of(layout_files({NAME: INDEX})))
     assert address(IMAGES[0].layers[0]) in (await kept.catalog.take_inventory()).uses
