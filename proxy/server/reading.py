@@ -53,8 +53,12 @@ def _quote_raw_path(path: str) -> str:
 
 
 def raw_path_of(request: web.BaseRequest) -> str:
-    """Answer the path as it came over the wire, without its query."""
-    return request.raw_path.partition("?")[0]
+    """Answer the path as it came over the wire, without its query.
+
+    A target may be a whole URL (RFC 9112 §3.2.2: a server must accept that); its host is not asked for.
+    """
+    target = request.raw_path
+    return target.partition("?")[0] if target.startswith("/") else request.rel_url.raw_path
 
 
 def quote_path_of(request: web.BaseRequest) -> str:

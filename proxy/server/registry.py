@@ -122,14 +122,14 @@ class RegistryHandler:
         return document_response(asked.request, head, answer.content, self._clock.now())
 
     async def _blob(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
-        is_known = asked.knows(digest)
-        if not asked.is_head and not is_known:
+        is_at_client = asked.knows(digest)
+        if not asked.is_head and not is_at_client:
             return await self._send_blob(asked, digest)
         # Who knows it needs no more than a proof that it is his: for that, nothing is fetched.
         answer = await asked.front.puller.head_blob(asked.place.repositories, digest)
         head = blob_head(digest, answer.size, answer.state, asked.namespace)
         asked.request[REMARKS].update(head.remarks)
-        return _not_modified(head.headers) if is_known else web.Response(headers=head.headers)
+        return _not_modified(head.headers) if is_at_client else web.Response(headers=head.headers)
 
     async def _send_blob(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
         request = asked.request

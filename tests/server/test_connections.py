@@ -240,8 +240,16 @@ async def test_who_is_being_answered_gets_the_rest(upstream: FakeUpstream) -> No
         await stopping
 
 
-def test_a_connection_is_told_what_it_belongs_to() -> None:
-    async def build() -> str:
-        return repr(RegistryServer(lambda _: None, RecordingEvents())())  # type: ignore[arg-type,return-value]
+async def test_a_connection_tells_the_log_what_goes_wrong_below_it() -> None:
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response()
 
-    assert asyncio.run(build()) == f"<{Connection.__name__} disconnected>"
+    events = RecordingEvents()
+    connection = RegistryServer(handler, events)()
+    assert repr(connection) == f"<{Connection.__name__} disconnected>"
+    try:
+        int("odd")
+    except ValueError as error:
+        connection.log_exception("Unhandled exception", exc_info=error)
+    (fault,) = events.faults
+    assert (fault.name, fault.fields["reason"]) == ("connection.crashed", "Unhandled exception")

@@ -57,6 +57,7 @@ def test_a_path_is_remembered() -> None:
 @pytest.mark.parametrize(
     ("path", "raw", "quoted", "namespace"),
     [
+        pytest.param("http://a:5000/v2/a?ns=b", "/v2/a", "/v2/a", "b", id="a whole URL"),
         pytest.param("/v2/?", "/v2/", "/v2/", "", id="an empty query"),
         pytest.param("/v2/a%2Fb%0d?ns=docker.io", "/v2/a%2Fb%0d", "/v2/a/b%0D", "docker.io", id="encoded"),
         pytest.param("/v2/%ff?n=1", "/v2/%ff", "/v2/%FF", "", id="no text"),

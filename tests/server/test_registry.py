@@ -48,6 +48,18 @@ async def test_it_says_that_it_is_a_registry(served: Served, path: str) -> None:
     assert served.upstream.asked == []
 
 
+async def test_a_target_may_be_a_whole_url(served: Served) -> None:
+    """Whatever host it names, it is this server that answers."""
+    for target in ("http://proxy/v2/", "http://evil.example:80/v2/library/debian/manifests/jessie?ns=docker.io"):
+        async with served.connect() as wire:
+            await wire.send("GET", target)
+            assert (await wire.head()).status == 200
+    for target in ("http://proxy", "proxy:443", "*", "http://[/v2/", "http://[v1.x]/v2/", "http://[::1%25]/", "a b"):
+        async with served.connect() as wire:
+            await wire.send("GET", target)
+            assert (await wire.head()).status in {200, 400, 404}
+
+
 @pytest.mark.parametrize("path", ["/", "//", "/v1/_ping", "/favicon.ico", "/metrics", "/metrics/v2/", "/v2/_catalog"])
 async def test_other_paths_are_not_there(served: Served, path: str) -> None:
     assert error_of(await served.client.get(path)) == (404, "NAME_UNKNOWN")
