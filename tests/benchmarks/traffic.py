@@ -68,11 +68,10 @@ class Traffic:
 
     async def pull_fresh(self, client: httpx.AsyncClient) -> None:
         """Pull an image that nobody has pulled before."""
-        self._fresh += 1
-        (image,) = await publish(self._origin_url, [FRESH_BYTES], first=self._fresh)
-        await asyncio.gather(
-            *(self._pull(client, self._fresh, image) for _ in range(self._chance.randint(1, TOGETHER)))
-        )
+        number = self._fresh = self._fresh + 1
+        (image,) = await publish(self._origin_url, [FRESH_BYTES], first=number)
+        together = self._chance.randint(1, TOGETHER)
+        await asyncio.gather(*(self._pull(client, number, image) for _ in range(together)))
 
     async def ask_head(self, client: httpx.AsyncClient) -> None:
         """Ask for a tag's digest, and a layer's size."""
