@@ -211,12 +211,12 @@ class _Plan:
 
     def part_with(self, image: Image) -> None:
         leaving = tuple(digest for digest in image.members if self._is_last(digest))
-        if not leaving:
-            return
         forgotten = tuple(digest for digest in image.missing if self._is_last(digest))
         size = sum(self._sizes[digest] for digest in leaving)
         self._holders.subtract(image.members)
         self._holders.subtract(image.missing)
+        if not leaving:  # all of it is kept, or held by others too: they may take it with them
+            return
         self.departures.append(Departure(image, leaving, forgotten, size))
         self.freed += size
 

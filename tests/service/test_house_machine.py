@@ -173,8 +173,8 @@ class HouseMachine(RuleBasedStateMachine):
         after = self.check_removed(before, removed, keeper.occupancy.stored_bytes, not_whole=made)
         assert self.reading.keys() & before.stored <= after
         for digest in self.filling:
-            waiting = [image for image in before.images if digest in image.missing]
-            assert not waiting or any(set(image.members) <= after for image in waiting), "who is being filled has left"
+            parents = {parent for parent, parts in before.inventory.contents.items() if digest in parts}
+            assert not parents & before.stored or parents & after, "who is being filled has left"
         if removed.images == 0:
             assert after == before.stored
         if sum(len(CONTENTS[digest]) for digest in after) > bound:
