@@ -13,8 +13,10 @@ from tests.lab.containerd import containerd
 from tests.lab.content import AMD64, ARM64, ARM_V6, ARM_V7, Content
 from tests.lab.engines import PI_2, docker_engine
 from tests.lab.hub import HubStandIn
+from tests.lab.images import digest_of
 from tests.lab.programs import run, wait_until
 from tests.lab.proxies import Proxy, StartProxy, as_docker_hub
+from tests.lab.registry import DockerRegistry
 from tests.live import Pulled, pull
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -47,7 +49,7 @@ async def references(run_cli: RunCli, proxy: Proxy) -> set[str]:
 
 @pytest.mark.parametrize("is_running", [True, False], ids=["running", "stopped"])
 async def test_every_command_works_on_the_cache_of_a_server(
-    proxy: Proxy, run_cli: RunCli, tmp_path: Path, *, is_running: bool
+    proxy: Proxy, run_cli: RunCli, tmp_path: Path, content: Content, *, is_running: bool
 ) -> None:
     options = ("--cache", str(proxy.cache))
     before = await pull_from(proxy, JESSIE, ARM_V7)
@@ -67,6 +69,11 @@ async def test_every_command_works_on_the_cache_of_a_server(
     (await run_cli("cache", "import", archive, *options)).check()
     assert "docker.io/library/debian:jessie" in await references(run_cli, proxy)
     (await run_cli("cache", "verify", *options)).check()
+    # The layout's index is in step with the commands; skopeo finds OCI documents in it by their names, no Docker ones.
+    assert '"docker.io/library/debian:jessie"' in (proxy.cache / "index.json").read_text()
+    layout = f"oci:{proxy.cache}:docker.io/{MULTI}"
+    raw = (await run(tools.require("skopeo"), "inspect", "--raw", layout)).check()
+    assert digest_of(raw.stdout.encode()) == content.digest(MULTI)
     if not is_running:
         await proxy.start()
     assert await pull_from(proxy, JESSIE, ARM_V7) == before
@@ -196,6 +203,16 @@ async def test_an_engine_loads_it(archive: Path, image_id: str) -> None:
         assert "debian:jessie" in (await engine.docker("load", "--input", str(archive))).check().stdout
         image = await engine.inspect("debian:jessie")
         assert (image.id, image.platform) == (image_id, ARM_V7)
+
+
+async def test_crane_pushes_the_folder_that_it_is(
+    proxy: Proxy, own_registry: DockerRegistry, run_cli: RunCli, tmp_path: Path, content: Content
+) -> None:
+    options = ("--platform", "arm7", "--cache", str(proxy.cache))
+    (await run_cli("cache", "export", "debian:jessie", f"{tmp_path}/layout/", *options)).check()
+    target = f"{own_registry.url.removeprefix('http://')}/pushed/debian:jessie"
+    pushed = (await run(tools.require("crane"), "push", f"{tmp_path}/layout", target)).check()
+    assert content.digest("arm32v7/debian:jessie") in pushed.stdout
 
 
 # What others wrote, we serve
