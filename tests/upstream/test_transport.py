@@ -222,7 +222,7 @@ async def test_a_body_that_turns_into_nonsense_ends(client: httpx.AsyncClient) -
 async def test_a_connection_that_is_refused_is_a_connect_error(client: httpx.AsyncClient) -> None:
     async with raw_server(sending()) as port:
         pass
-    with pytest.raises(httpx.ConnectError, match="^connection refused$"):
+    with pytest.raises(httpx.ConnectError, match=r"^connection refused$"):
         await _fetch(client, port)
 
 
