@@ -244,3 +244,16 @@ def test_garbage_is_nothing_that_anything_leads_to(
     assert not stored.keys() & set(garbage.forgotten)
     left = [blob for blob in blobs if blob.digest not in garbage.blobs]
     assert find_garbage(inventory, links, left, 3.0).blobs == ()
+
+
+def test_of_images_that_share_what_is_read_no_more_leave_than_have_to() -> None:
+    inventory = Inventory(contents=contents_of({name: f"base {name}layer" for name in ("m", "n", "o")}))
+    blobs = blobs_of("base m mlayer n nlayer o olayer")
+    plan = plan_eviction(
+        find_images(inventory, blobs),
+        {blob.digest: blob.size for blob in blobs},
+        15,
+        kept=frozenset(),
+        is_busy={digest("base")}.__contains__,
+    )
+    assert [len(departure.leaving) for departure in plan] == [2]

@@ -157,6 +157,12 @@ async def test_a_manifest_that_no_tag_leads_to_is_known_by_its_contents(
     assert await catalog.list_links() == []
 
 
+async def test_a_tag_that_leads_nowhere_is_passed_over(store: ReadingStore, catalog: MemoryCatalog) -> None:
+    await catalog.put_tag(TagRecord(HUB, DEBIAN, "jessie", TagState.PRESENT, 0.0))
+    await rebuild(store, catalog)
+    assert not catalog.needs_rebuild
+
+
 async def test_layers_are_not_read(store: ReadingStore, catalog: MemoryCatalog) -> None:
     """But for the first bytes of small ones."""
     layer = await put_blob(store, b"\x1f\x8b" + b"x" * 100_000)
