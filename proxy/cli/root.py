@@ -1,8 +1,10 @@
 """The `polyarch` command and its errors: exit code 0 done, 1 failed, 2 bad input."""
 
 import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -17,6 +19,8 @@ from proxy.oci.errors import ClientError, InvalidSetting, NotFound, PolyarchErro
 
 FAILED = 1
 BAD_INPUT = 2
+SIGNALLED = 128
+"""With the signal's number: what a shell makes of it, too."""
 
 
 class _Commands(click.Group):
@@ -49,9 +53,15 @@ for command in (purge, verify, gc, export, import_archive):
 
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, _end)  # `serve` has its own way to end
     try:
         cli.main(prog_name="polyarch")
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as after Ctrl-C: what was begun is put away."""
+    sys.exit(SIGNALLED + number)

@@ -1,6 +1,9 @@
 """`polyarch cache export` and `import`, on folders that no server has open."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +13,9 @@ import pytest
 
 from proxy.config.schema import CacheSettings
 from tests.cli.conftest import Invoke
-from tests.cli.folders import AMD64, ARM_V7, IMAGES, damage, fill
+from tests.cli.folders import AMD64, ARM_V7, IMAGES, blob_file, damage, fill
 from tests.cli.registries import documents_of, serving
+from tests.lab.programs import Program, wait_until
 from tests.lab.proxies import COMMAND, ENVIRONMENT
 from tests.live import Pulled
 from tests.service.archiving import archive_of, layout_files, saved_files
@@ -99,6 +103,28 @@ def test_a_reader_that_has_seen_enough_is_no_crash(folder: Path, pulled: Pulled)
         ("sh", "-c", f"{command} | true"), capture_output=True, check=False, env=ENVIRONMENT, timeout=60
     )
     assert b"Traceback" not in finished.stderr
+
+
+def test_an_export_that_is_ended_leaves_nothing_behind(folder: Path, tmp_path: Path, pulled: Pulled) -> None:
+    """A layer that claims more than can be written in a moment gives the time to end it."""
+    layer = blob_file(folder, ARM_V7.layers[0].digest)
+    layer.chmod(0o644)
+    os.truncate(layer, 50_000_000_000)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = (*COMMAND, "cache", "export", "debian:jessie", str(out / "a.tar"), "--cache", str(folder))
+
+    async def end() -> int:
+        program = Program(*command, log=tmp_path / "log", environment=ENVIRONMENT)
+
+        async def has_begun() -> bool:
+            return any(out.iterdir())
+
+        await wait_until(has_begun, seconds=30, purpose="an export that has begun")
+        return await program.stop()
+
+    assert asyncio.run(end()) == 128 + signal.SIGTERM
+    assert list(out.iterdir()) == []
 
 
 def test_a_terminal_is_not_written_to(invoke: Invoke, folder: Path, pulled: Pulled) -> None:
