@@ -228,6 +228,8 @@ def _parse_descriptor(fields: object) -> Descriptor:
     media_type, digest, size = fields.get("mediaType", ""), fields.get("digest", ""), fields.get("size", -1)
     if not isinstance(media_type, str) or not isinstance(digest, str):
         raise InvalidManifest("a descriptor whose mediaType or digest is no string")
+    if not (media_type.isascii() and media_type.isprintable()):
+        raise InvalidManifest(f"a descriptor with the mediaType {media_type[:100]!a}")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
         raise InvalidManifest("a descriptor without a size")
     try:

@@ -8,11 +8,12 @@ import asyncio
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from typing import BinaryIO
 
 from aiohttp import web
 
 from proxy.oci import media_types
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import RegistryError, Unavailable
 from proxy.oci.ranges import ByteRange
 from proxy.ports import BlobStore, Readable
 from proxy.service.fill import Fill
@@ -20,6 +21,8 @@ from proxy.service.pull import BlobAnswer
 from proxy.service.small_blobs import SMALL_BYTES
 
 PIECE_BYTES = 1024 * 1024
+CALL_BYTES = 1 << 30
+"""How much sendfile(2) is asked for at once: on a 32-bit machine its count is a signed number of 32 bits."""
 
 
 class BodyCutShort(Exception):
@@ -73,12 +76,35 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, reader: 
     if reader.file is None or not is_plain or part.size <= SMALL_BYTES:  # by the kernel would cost more
         await _send_pieces(response, reader, part)
     else:
-        await asyncio.get_running_loop().sendfile(transport, reader.file, part.start, part.size)
+        await _send_by_kernel(transport, response, reader, reader.file, part)
+
+
+async def _send_by_kernel(
+    transport: asyncio.WriteTransport, response: web.StreamResponse, reader: Readable, file: BinaryIO, part: ByteRange
+) -> None:
+    """Send by sendfile(2); never by asyncio's stand-in, which reads from the position that all readers share."""
+    loop = asyncio.get_running_loop()
+    for offset in range(part.start, part.stop, CALL_BYTES):
+        size = min(CALL_BYTES, part.stop - offset)
+        try:
+            sent = await loop.sendfile(transport, file, offset, size, fallback=False)
+        except asyncio.SendfileNotAvailableError:  # told before anything of this call was sent
+            await _send_pieces(response, reader, ByteRange(offset, part.stop))
+            return
+        _check_whole(sent, size)
 
 
 async def _send_pieces(response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
     for offset in range(part.start, part.stop, PIECE_BYTES):
-        await response.write(reader.read_at(offset, min(PIECE_BYTES, part.stop - offset)))
+        size = min(PIECE_BYTES, part.stop - offset)
+        content = reader.read_at(offset, size)
+        _check_whole(len(content), size)
+        await response.write(content)
+
+
+def _check_whole(got: int, wanted: int) -> None:
+    if got != wanted:
+        raise Unavailable("the cached blob has become shorter than it was")
 
 
 async def _send_following(request: web.BaseRequest, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:

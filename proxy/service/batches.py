@@ -7,7 +7,7 @@ waits until it is worth that, but never long: who follows a slow upstream sees w
 import asyncio
 from collections.abc import Callable
 
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import RegistryError, Unavailable
 from proxy.ports import Ingest
 
 BATCH_BYTES = 1024 * 1024
@@ -58,8 +58,8 @@ class BatchWriter:
             while not (self._is_finished and not self._waiting):
                 await self._ripe.wait()
                 await self._write_batch()
-        except RegistryError as error:
-            self._error = error
+        except BaseException as error:
+            self._error = error if isinstance(error, RegistryError) else Unavailable("what arrived cannot be written")
             raise
         finally:
             self._stop_timer()

@@ -126,7 +126,8 @@ class Fill:
             self._tools.events.warn("fill.failed", digest=str(self.digest), reason=error.message)
         except BaseException as error:
             is_end = isinstance(error, asyncio.CancelledError)
-            self._error = Unavailable("shutting down" if is_end else "the proxy failed; its log has the reason")
+            reason = "shutting down" if is_end else "the proxy failed; its log has the reason"
+            self._error = self._error or Unavailable(reason)
             raise
         finally:
             await self._end()
@@ -137,12 +138,16 @@ class Fill:
         Raises:
             RegistryError: Nobody has it, or nobody answers.
         """
-        while True:
-            if self._error is not None:
-                raise self._error
-            if self.source is not None and (self.size is not None or self._is_verified):
-                return self.size if self.size is not None else self.written
-            await self._changed()
+        self._enter()
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                if self.source is not None and (self.size is not None or self._is_verified):
+                    return self.size if self.size is not None else self.written
+                await self._changed()
+        finally:
+            self._leave()
 
     async def follow(self, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
         """Follow the blob as it grows: tell what of a part can be read by now, and where, until it was all of it.
@@ -246,9 +251,12 @@ class Fill:
                         is_reserved = self.size is not None
                         await self._reserve()
                     await writer.add(chunk)
-        finally:
+        except BaseException:
             writer.finish()
-            await writing
+            await asyncio.wait([writing])  # whatever it ends with: the reason to stop is this one
+            raise
+        writer.finish()
+        await writing
 
     async def _do_without(self, reason: Unavailable) -> None:
         """Let the readers go on without the store, from where its bytes end."""
@@ -293,7 +301,12 @@ class Fill:
         policy = self._tools.policy
         if self._readers == 0 and not self._is_over and not policy.keep_without_clients and self._task is not None:
             loop = asyncio.get_running_loop()
-            self._abandoned = loop.call_later(policy.abandon_seconds, self._task.cancel)
+            self._abandoned = loop.call_later(policy.abandon_seconds, self._abandon)
+
+    def _abandon(self) -> None:
+        self._error = Unavailable("every client has left")  # who comes from now on begins anew
+        if self._task is not None:
+            self._task.cancel()
 
     async def _end(self) -> None:
         if self._abandoned is not None:
@@ -314,7 +327,8 @@ class Fill:
         if self._is_over and self._readers == 0 and self._ingest is not None and not self._is_closed:
             self._ingest.close()
             self._is_closed = True
-            if self._relay is not None:  # what was written went with the file: who comes now begins at the beginning
+            if self._relay is not None or (self._is_verified and not self._is_stored()):
+                # What was written went with the file: who comes now begins at the beginning, and without the store.
                 self._ingest, self._relay = None, Relay(0, self.digest.hasher())
 
     def _wake(self) -> None:

@@ -281,6 +281,8 @@ def test_a_document_of_the_wrong_shape_is_refused(fields: object, content_type: 
     ("more", "reason"),
     [
         pytest.param({"mediaType": 7}, "no string", id="media-type-is-a-number"),
+        pytest.param({"mediaType": "application/\ud800"}, "with the mediaType", id="media-type-is-no-text"),
+        pytest.param({"mediaType": "a/b\r\nX: y"}, "with the mediaType", id="media-type-of-two-lines"),
         pytest.param({"digest": None}, "no string", id="digest-is-null"),
         pytest.param({"digest": ""}, "not a sha256 or sha512 digest", id="empty-digest"),
         pytest.param({"digest": "sha256:../../etc/passwd"}, "not a sha256 or sha512 digest", id="digest-is-a-path"),

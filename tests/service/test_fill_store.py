@@ -14,8 +14,11 @@ from proxy.oci.errors import (
     UpstreamUnreachable,
 )
 from proxy.oci.ranges import ByteRange
+from proxy.ports import Ingest
+from proxy.service.batches import MAX_WAITING_BYTES
 from proxy.service.download import FillPolicy
-from proxy.storage.memory import MemoryBlobStore
+from proxy.service.fill import Fill
+from proxy.storage.memory import MemoryBlobStore, MemoryIngest
 from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import Kind
 from tests.service.bench import Kept, kept_on_disk
@@ -280,3 +283,59 @@ async def test_what_was_left_wrong_is_told_by_the_digest_and_thrown_away() -> No
         assert filling.stored is None
         assert await filling.read_all() == filling.content
         assert filling.offsets == [3 * CHUNK, 0]
+
+
+async def test_who_waits_for_the_first_byte_is_a_client() -> None:
+    policy = FillPolicy(resume_wait_seconds=0, keep_without_clients=False, abandon_seconds=0.05)
+    async with open_filling(noise(SIZE), fill_policy=policy) as filling:
+        gate = filling.upstream.hold(Kind.GET_BLOB)
+        asyncio.get_running_loop().call_later(0.3, gate.set)
+        assert await filling.read_all() == filling.content
+
+
+async def test_who_comes_to_a_fill_that_is_being_given_up_begins_anew() -> None:
+    policy = FillPolicy(resume_wait_seconds=0, keep_without_clients=False, abandon_seconds=0)
+    async with open_filling(noise(SIZE), fill_policy=policy) as filling:
+        filling.upstream.manners.pauses_at = 3 * CHUNK
+        abandoned = filling.join()
+        with pytest.raises(Unavailable, match="every client has left|shutting down"):
+            await _wait_failed(abandoned)
+        filling.upstream.manners.pauses_at = None
+        assert filling.bench.fills.find(filling.digest) is None
+
+
+async def _wait_failed(fill: Fill) -> None:
+    """Wait without being a client, until a client would be told why."""
+    while not fill.has_failed:  # noqa: ASYNC110 - nothing else tells
+        await asyncio.sleep(0.01)
+    await fill.wait_ready()
+
+
+async def test_who_was_answered_gets_it_though_the_disk_failed_at_the_very_end() -> None:
+    store = FailingBlobStore()
+    store.can_commit = False
+    async with open_filling(noise(SIZE), Kept(store)) as filling:
+        fill = filling.join()
+        await fill.wait_ready()
+        await filling.wait_over()
+        assert await read(fill) == filling.content
+
+
+class _Crashing(MemoryBlobStore):
+    """A store that fails as nobody expects."""
+
+    async def begin_ingest(self, digest: Digest, /) -> Ingest:
+        return _CrashingIngest(self, digest)
+
+
+class _CrashingIngest(MemoryIngest):
+    async def write(self, *chunks: bytes) -> None:
+        raise MemoryError
+
+
+async def test_a_writer_that_crashes_leaves_nobody_waiting() -> None:
+    content = noise(3 * MAX_WAITING_BYTES)
+    async with open_filling(content, Kept(_Crashing())) as filling, asyncio.timeout(10):
+        filling.upstream.manners.chunk_bytes = 300_000
+        assert await filling.read_all() == content
+        await filling.wait_over()
