@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import (, Unavailable
+from proxy.oci.errors import (
     BlobUnknown,
     RegistryError,
+    Unavailable,
     UpstreamMisbehaved,
     UpstreamUnreachable,
 )
