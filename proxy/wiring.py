@@ -137,7 +137,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         recency = Recency(catalog, clock)
         owner.start(recency.run(), name="recency")
         memory = _Memory()
-        house = HouseTools(store, catalog, clock, events, lambda: recency.unwritten, memory.find_written, memory.forget)
+        house = HouseTools(store, catalog, clock, events, lambda: recency.recent, memory.find_written, memory.forget)
         housekeeper = Housekeeper(house, cache_limits(settings, cache))
         shared = _share(settings, house, catalog, owner, recency, housekeeper, memory)
         fronts = {

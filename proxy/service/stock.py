@@ -17,8 +17,8 @@ class HouseTools:
     ledger: Ledger
     clock: Clock
     events: Events
-    find_unwritten_uses: Callable[[], Mapping[Digest, float]] = dict
-    """Answers the uses that the catalog was not told of yet."""
+    find_recent_uses: Callable[[], Mapping[Digest, float]] = dict
+    """Answers the uses that the catalog was not told of yet, and what it was told of in the last minutes."""
     find_written: Callable[[Digest], int | None] = lambda _: None
     """Answers how much is written of a blob that is being filled; None where it is not."""
     forget: Callable[[Collection[Digest] | None], None] = lambda _: None
@@ -47,8 +47,9 @@ class Stock:
         Raises:
             Unavailable: The catalog cannot be read.
         """
+        before = dict(self._tools.find_recent_uses())  # what is written down meanwhile may be too late for the catalog
         inventory = await self._tools.ledger.take_inventory()
-        return replace(inventory, uses={**inventory.uses, **self._tools.find_unwritten_uses()})
+        return replace(inventory, uses={**inventory.uses, **before, **self._tools.find_recent_uses()})
 
     def is_busy(self, digest: Digest) -> bool:
         """Tell whether a blob is being read or filled."""
@@ -56,7 +57,7 @@ class Stock:
 
     def is_in_use(self, digest: Digest, since: float) -> bool:
         """Tell whether a blob is being read or filled, or was asked for since some moment."""
-        return self.is_busy(digest) or self._tools.find_unwritten_uses().get(digest, since) > since
+        return self.is_busy(digest) or self._tools.find_recent_uses().get(digest, since) > since
 
     async def remove(self, digest: Digest) -> int:
         """Remove a blob, and answer how many bytes that freed.

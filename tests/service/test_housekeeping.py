@@ -10,6 +10,9 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable
 from proxy.service import housekeeping
 from proxy.service.housekeeping import Housekeeper, Removed
+from proxy.service.occupancy import Limits
+from proxy.service.recency import Recency
+from proxy.service.stock import HouseTools
 from tests.service.bench import Kept
 from tests.service.house import House, digest_of
 from tests.service.stores import StubbornStore
@@ -178,6 +181,24 @@ async def test_what_comes_into_use_after_the_decision_stays(house: House) -> Non
     house.kept.catalog.take_inventory = take_inventory  # type: ignore[method-assign,assignment]
     await keeper.evict()
     assert house.stored == {first, base, digest_of("l1")}
+
+
+async def test_what_comes_into_use_and_is_written_down_before_it_leaves_stays(house: House) -> None:
+    old, young = await house.put_image("m1", "l1"), await house.put_image("m2", "l2")
+    await house.use_in_order([old, young])
+    recency = Recency(house.kept.catalog, house.clock)
+    tools = HouseTools(house.kept.store, house.kept.catalog, house.clock, house.events, lambda: recency.recent)
+    remove = house.kept.store.remove
+
+    async def remove_slowly(digest: Digest) -> None:
+        await remove(digest)
+        house.clock.tick(1)
+        recency.note(young)
+        await recency.flush()
+
+    house.kept.store.remove = remove_slowly  # type: ignore[method-assign]
+    await Housekeeper(tools, Limits(0)).evict()
+    assert house.stored == {young, digest_of("l2")}
 
 
 class _LateUses(dict[Digest, float]):

@@ -1,8 +1,11 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from proxy.oci.digests import Digest
-from proxy.service.recency import Recency
+from proxy.service import recency as module
+from proxy.service.recency import FLUSH_SECONDS, KEEP_SECONDS, Recency
 from proxy.storage.memory import MemoryCatalog
 from tests.fakes.clock import ManualClock
 
@@ -17,10 +20,37 @@ async def test_the_last_use_is_written_down() -> None:
     before = clock.now()
     clock.tick(5)
     recency.note(ONE)
-    assert recency.unwritten == {ONE: before + 5, TWO: before}
+    assert recency.recent == {ONE: before + 5, TWO: before}
     await recency.flush()
-    assert recency.unwritten == {}
     assert (await ledger.take_inventory()).uses == {ONE: before + 5, TWO: before}
+
+
+async def test_what_was_written_down_is_remembered_for_some_minutes() -> None:
+    clock = ManualClock()
+    recency = Recency(MemoryCatalog(), clock)
+    recency.note(ONE)
+    used_at = clock.now()
+    for _ in range(int(KEEP_SECONDS / FLUSH_SECONDS)):
+        await recency.flush()
+        assert recency.recent == {ONE: used_at}
+        clock.tick(FLUSH_SECONDS)
+    recency.note(ONE)
+    assert recency.recent[ONE] == used_at + KEEP_SECONDS
+    await recency.flush()
+    assert recency.recent[ONE] == used_at + KEEP_SECONDS
+    for _ in range(2):
+        clock.tick(KEEP_SECONDS)
+        await recency.flush()
+    assert recency.recent == {}
+
+
+async def test_however_much_is_used_only_so_much_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 1)
+    recency = Recency(MemoryCatalog(), ManualClock())
+    for digest in (ONE, TWO, Digest.of(b"three")):
+        recency.note(digest)
+        await recency.flush()
+    assert set(recency.recent) == {TWO, Digest.of(b"three")}
 
 
 async def test_nothing_used_writes_nothing() -> None:

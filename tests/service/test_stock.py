@@ -1,6 +1,6 @@
 """What is in the cache, looked at and removed."""
 
-from proxy.ports import StoredBlob
+from proxy.ports import Inventory, StoredBlob
 from proxy.service.occupancy import Limits, Occupancy
 from proxy.service.stock import HouseTools, Stock
 from proxy.storage.memory import MemoryBlobStore, MemoryCatalog
@@ -41,7 +41,7 @@ async def test_by_default_nobody_else_has_anything_to_do_with_it() -> None:
 
 async def test_uses_that_are_not_written_down_win() -> None:
     tools = HouseTools(
-        MemoryBlobStore(), MemoryCatalog(), ManualClock(), RecordingEvents(), find_unwritten_uses=lambda: {ONE: 7.0}
+        MemoryBlobStore(), MemoryCatalog(), ManualClock(), RecordingEvents(), find_recent_uses=lambda: {ONE: 7.0}
     )
     stock = Stock(tools, Occupancy(Limits(), tools.store.free_bytes, tools.find_written))
     await tools.ledger.put_uses({ONE: 5.0})
@@ -49,3 +49,20 @@ async def test_uses_that_are_not_written_down_win() -> None:
     assert stock.is_in_use(ONE, 6.0)
     assert not stock.is_in_use(ONE, 7.0)
     assert repr(stock) == "<Stock: 0 bytes>"
+
+
+async def test_uses_that_are_written_down_while_the_inventory_is_taken_are_not_lost() -> None:
+    recent = {ONE: 7.0}
+
+    class LateCatalog(MemoryCatalog):
+        async def take_inventory(self) -> Inventory:
+            inventory = await super().take_inventory()
+            await self.put_uses(recent)
+            recent.clear()
+            return inventory
+
+    tools = HouseTools(
+        MemoryBlobStore(), LateCatalog(), ManualClock(), RecordingEvents(), find_recent_uses=lambda: recent
+    )
+    stock = Stock(tools, Occupancy(Limits(), tools.store.free_bytes, tools.find_written))
+    assert (await stock.take_inventory()).uses == {ONE: 7.0}
