@@ -277,7 +277,7 @@ class Readable(Protocol):
 
 
 class BlobReader(Readable, Protocol):
-    """A stored blob, open for reading."""
+    """A stored blob, open for reading: `read_at` raises BlobDamaged where the disk cannot read it."""
 
     @property
     def size(self) -> int:
@@ -323,7 +323,13 @@ class BlobStore(Protocol):
         """Answer the size of a stored blob in bytes, or None if it is not stored."""
 
     def open_blob(self, digest: Digest, /) -> AbstractContextManager[BlobReader]:
-        """Open a stored blob. Raises BlobUnknown if it is not stored."""
+        """Open a stored blob.
+
+        Raises:
+            BlobUnknown: It is not stored.
+            BlobDamaged: It is stored, and cannot be opened, here or while it is read: it belongs into quarantine.
+            Unavailable: Nothing can be opened now.
+        """
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
         """Begin to take in a blob, or go on where a suspended ingest of it ended: `written` tells where.
@@ -333,7 +339,7 @@ class BlobStore(Protocol):
         """
 
     async def quarantine(self, digest: Digest, /) -> None:
-        """Take a blob that is not what its digest says out of the store, and keep it aside."""
+        """Take a blob that is not what its digest says, or cannot be read, out of the store, and keep it aside."""
 
     async def remove(self, digest: Digest, /) -> None:
         """Take a blob out of the store; who reads it goes on reading. Does nothing where it is not stored."""

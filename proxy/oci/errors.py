@@ -13,6 +13,7 @@ PolyarchError
 │   │   ├── UpstreamRefused       401, 403: an answer, never a reason to serve stale
 │   │   └── UpstreamMisbehaved    an answer that breaks the protocol or its own digest; never cached
 │   └── Unavailable          we are at fault, or have no room: disk, shutdown
+│       └── BlobDamaged           a stored blob that the disk cannot read: put aside, it can be fetched again
 ├── InvalidManifest          a document that may not be served; becomes UpstreamMisbehaved where it came from upstream
 └── InvalidSetting           the configuration or a command line is at fault
 ```
@@ -188,6 +189,14 @@ class Unavailable(RegistryError):
     """We cannot answer now: shutting down, or the store failed."""
 
     code = "UNAVAILABLE"
+
+
+class BlobDamaged(Unavailable):
+    """A stored blob that cannot be opened or read: a bad sector.
+
+    Whoever reads puts it aside, and goes on as if it was not stored. Where that is too late, a client is told 503: it
+    may ask again, and gets what was fetched anew.
+    """
 
 
 class InvalidManifest(PolyarchError):

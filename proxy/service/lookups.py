@@ -23,6 +23,8 @@ from proxy.arch.questions import (
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
+    BlobDamaged,
+    BlobUnknown,
     InvalidManifest,
     NotFound,
     RegistryError,
@@ -214,15 +216,27 @@ class Lookups:
 
     async def _read_blob(self, repository: str, descriptor: Descriptor) -> bytes:
         tools, digest = self._tools, descriptor.digest
-        if tools.store.find_size(digest) is not None:
-            with tools.store.open_blob(digest) as reader:
-                return reader.read_at(0, _bounded(reader.size))
+        stored = await self._read_stored(digest)
+        if stored is not None:
+            return stored
         fill = tools.fills.join(digest, [FillSource(self._upstream, repository)], descriptor.size)
         size = _bounded(await fill.wait_ready())
         content = b"".join([piece async for piece in fill.read(ByteRange(0, size))])
         link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
         await tools.catalog.put_links([link])
         return content
+
+    async def _read_stored(self, digest: Digest) -> bytes | None:
+        """Read a blob if it is stored; what cannot be read is put aside."""
+        try:
+            with self._tools.store.open_blob(digest) as reader:
+                return reader.read_at(0, _bounded(reader.size))
+        except BlobUnknown:
+            return None
+        except BlobDamaged as error:
+            self._tools.events.warn("blob.quarantined", digest=str(digest), reason=error.message)
+            await self._tools.store.quarantine(digest)
+            return None
 
     async def _fetch(self, repository: str, target: str | Digest) -> StoredManifest:
         fetched = await self._upstream.fetch_manifest(repository, target)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cachetools
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidManifest, Unavailable, UpstreamMisbehaved
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidManifest, Unavailable, UpstreamMisbehaved
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, parse_manifest
 from proxy.ports import BlobStore, Catalog, Events, FetchedManifest, Link
 from proxy.service.caching import Caching
@@ -63,7 +63,8 @@ class Manifests:
             digest: Its address.
             media_type: What a descriptor said of it, for a document that does not say so itself.
 
-        What is read from the disk is held against its digest again; what is not what it should be is put aside. A blob
+        What is read from the disk is held against its digest again; what is not what it should be, or cannot be read,
+        is put aside. A blob
         that is sound, but no manifest, is none that is at hand: anybody may ask for a layer's digest here.
         """
         found = self._memory.get(digest)
@@ -71,7 +72,7 @@ class Manifests:
             if digest in self._unwritten:
                 await self.put(found)
             return found
-        content = self._read(digest)
+        content = await self._read(digest)
         if content is None:
             return None
         if not digest.matches(content):
@@ -135,11 +136,15 @@ class Manifests:
             self._memory.pop(digest, None)
             self._unwritten.discard(digest)
 
-    def _read(self, digest: Digest) -> bytes | None:
+    async def _read(self, digest: Digest) -> bytes | None:
         try:
             with self._store.open_blob(digest) as reader:
                 return reader.read_at(0, reader.size) if reader.size <= MAX_MANIFEST_BYTES else None
         except BlobUnknown:
+            return None
+        except BlobDamaged as error:
+            self._events.warn("manifest.quarantined", digest=str(digest), reason=error.message)
+            await self._store.quarantine(digest)
             return None
 
     def _remember(self, manifest: StoredManifest) -> None:

@@ -17,6 +17,7 @@ from proxy.arch.resolution import Resolution
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
+    BlobDamaged,
     BlobUnknown,
     ManifestUnknown,
     NotFound,
@@ -341,7 +342,7 @@ def _is_sound(store: BlobStore, digest: Digest) -> bool:
         with store.open_blob(digest) as reader:
             for offset in range(0, reader.size, PIECE_BYTES):
                 hasher.update(reader.read_at(offset, PIECE_BYTES))
-    except BlobUnknown:  # put aside by somebody who was quicker
+    except (BlobUnknown, BlobDamaged):  # put aside by somebody who was quicker, or to be put aside now
         return False
     return hasher.hexdigest() == digest.encoded
 

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidManifest, RegistryError
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidManifest, RegistryError
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, ImageManifest, Index, parse_manifest
 from proxy.ports import BlobStore, Catalog, Clock, Events, Ledger, Link, StoredBlob, TagRecord
 
@@ -76,6 +76,8 @@ class Rebuilding:
         self._bases: dict[Digest, list[tuple[TagRecord, tuple[Digest, ...]]]] = collections.defaultdict(list)
         """What upstream has under each tag, by the first image of it."""
         self._answers: dict[tuple[str, str, str], tuple[float, Digest]] = {}
+        self._damaged: dict[Digest, str] = {}
+        """What cannot be read, and why: to be put aside."""
 
     async def run(self) -> None:
         """Find out, and write it down; what can be served is served meanwhile."""
@@ -194,13 +196,24 @@ class Rebuilding:
             document = parse_manifest(content, descriptor.media_type)
         except (BlobUnknown, InvalidManifest):
             return None
+        except BlobDamaged as error:
+            self._damaged[descriptor.digest] = error.message
+            return None
         return document if isinstance(document, Index | ImageManifest) else None
 
     async def _write(self, found: _Found) -> None:
+        await self._put_aside()
         catalog = self._tools.catalog
         for part in _parts(found.contents, PUTS_AT_ONCE):
             await asyncio.gather(*(catalog.put_contents(parent, children) for parent, children in part))
         await catalog.put_links([link for link in found.links if self._is_news(link)])
+
+    async def _put_aside(self) -> None:
+        """Put aside what could not be read."""
+        while self._damaged:
+            digest, reason = self._damaged.popitem()
+            self._tools.events.warn("blob.quarantined", digest=str(digest), reason=reason)
+            await self._tools.store.quarantine(digest)
 
     def _is_news(self, link: Link) -> bool:
         known = self._tools.catalog.find_link(link.upstream, link.repository, link.digest)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import cachetools
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown
+from proxy.oci.errors import BlobDamaged, BlobUnknown
 from proxy.ports import BlobStore, Events
 
 SMALL_BYTES = 64 * 1024
@@ -32,8 +32,8 @@ class SmallBlobs:
     async def find(self, digest: Digest) -> bytes | None:
         """Answer the content of a blob that is stored, and small.
 
-        What is read from the disk is held against its digest; what is not what it should be is put aside. Answers None
-        then, and where the blob is large, or has left the store meanwhile.
+        What is read from the disk is held against its digest; what is not what it should be, or cannot be read, is put
+        aside. Answers None then, and where the blob is large, or has left the store meanwhile.
         """
         found = self._memory.get(digest)
         if found is not None:
@@ -42,6 +42,10 @@ class SmallBlobs:
             with self._store.open_blob(digest) as reader:
                 content = reader.read_at(0, SMALL_BYTES) if reader.size <= SMALL_BYTES else None
         except BlobUnknown:
+            return None
+        except BlobDamaged as error:
+            self._events.warn("blob.quarantined", digest=str(digest), reason=error.message)
+            await self._store.quarantine(digest)
             return None
         if content is None:
             return None

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, ManifestUnknown, RegistryError
+from proxy.oci.errors import BlobDamaged, BlobUnknown, ManifestUnknown, RegistryError
 from proxy.oci.manifests import Descriptor
 from proxy.oci.references import Reference
 from proxy.ports import BlobReader, BlobStore, Inventory, Ledger, Link, Pin, StoredBlob, TagRecord
@@ -103,7 +103,10 @@ class Verification:
             name = reference_of(record)
             if record.descriptor is None or record.tag.startswith(OWN_TAGS) or reference not in {None, name}:
                 continue
-            missing = _missing(record.descriptor, self._holdings.look(record.descriptor))
+            try:
+                missing = _missing(record.descriptor, self._holdings.look(record.descriptor))
+            except BlobDamaged:  # it is found, and told, when all are read
+                continue
             if missing:
                 found.append(Incomplete(name, missing))
         return found
@@ -147,9 +150,9 @@ class Verification:
                     read = await asyncio.to_thread(feed, reader, offset)
                     offset += read
                     count(read)
-        except BlobUnknown:  # unless it left meanwhile, it is there, and cannot be opened
-            return self._store.find_size(digest) is None
-        except OSError:  # the disk cannot read it
+        except BlobUnknown:  # it left meanwhile
+            return True
+        except BlobDamaged:  # the disk cannot read it
             return False
         return hasher.hexdigest() == digest.encoded
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from proxy.oci.digests import ENCODED_LENGTHS, Digest
-from proxy.oci.errors import BlobUnknown, Unavailable
+from proxy.oci.errors import BlobDamaged, BlobUnknown, Unavailable
 from proxy.ports import BlobReader, Ingest, StoredBlob
 from proxy.storage.durable import write_durably
 from proxy.storage.ingests import IngestFolder, digest_named
@@ -37,19 +37,25 @@ LAYOUT_FILE = "oci-layout"
 LOCK_FILE = "lock"
 LAYOUT = {"imageLayoutVersion": "1.0.0"}
 UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EDQUOT})
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What says nothing about the file."""
 
 
 class DiskReader:
     """A stored blob, open for reading."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, digest: Digest) -> None:
         self.file: BinaryIO | None = file
+        self._digest = digest
         self._descriptor = file.fileno()
         self.size = os.fstat(self._descriptor).st_size
 
     def read_at(self, offset: int, size: int, /) -> bytes:
         """Read up to `size` bytes from an offset."""
-        return os.pread(self._descriptor, size, offset)
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise _unreadable(self._digest, error) from error
 
 
 class DiskBlobStore:
@@ -109,11 +115,14 @@ class DiskBlobStore:
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(open(self._name(digest), "rb", buffering=0))  # noqa: PTH123 - as above
+                reader = DiskReader(file, digest)
             except OSError as error:
-                raise BlobUnknown(f"{digest} is not stored") from error
+                if self.find_size(digest) is None:
+                    raise BlobUnknown(f"{digest} is not stored") from error
+                raise _unreadable(digest, error) from error
             self._readers[digest] += 1
             try:
-                yield DiskReader(file)
+                yield reader
             finally:
                 self._readers[digest] -= 1
                 if not self._readers[digest]:
@@ -131,7 +140,7 @@ class DiskBlobStore:
         return Path(self._name(digest))
 
     async def quarantine(self, digest: Digest, /) -> None:
-        """Take a blob that is not what its digest says out of the store, and keep it aside."""
+        """Take a blob that is not what its digest says, or cannot be read, out of the store, and keep it aside."""
         with contextlib.suppress(OSError):
             os.replace(self._name(digest), self.root / "quarantine" / digest.encoded)  # noqa: PTH105 - one system call
 
@@ -219,3 +228,9 @@ class DiskBlobStore:
 
     def __repr__(self) -> str:
         return f"<DiskBlobStore {self.root}>"
+
+
+def _unreadable(digest: Digest, error: OSError) -> Unavailable:
+    """Tell what it means that a stored blob cannot be opened or read."""
+    reason = f"{digest} cannot be read: {error.strerror}"
+    return Unavailable(reason) if error.errno in EXHAUSTED else BlobDamaged(reason)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import Unavailable
+from proxy.oci.errors import BlobDamaged, Unavailable
 from proxy.ports import BlobReader, Ingest
-from proxy.storage.memory import MemoryBlobStore, MemoryIngest
+from proxy.storage.memory import MemoryBlobStore, MemoryIngest, MemoryReader
 
 
 class FailingBlobStore(MemoryBlobStore):
@@ -20,6 +20,8 @@ class FailingBlobStore(MemoryBlobStore):
         self.can_commit = True
         self.vanishing: set[Digest] = set()
         """Blobs that are gone, once, when they are opened."""
+        self.unreadable: set[Digest] = set()
+        """Blobs that lie on a bad sector, until they are put aside."""
         self.mended: dict[Digest, bytes] = {}
         """Blobs that somebody else replaces by this while they are read."""
 
@@ -35,12 +37,25 @@ class FailingBlobStore(MemoryBlobStore):
         with super().open_blob(digest) as reader:
             if digest in self.mended:
                 self.blobs[digest] = self.mended.pop(digest)
-            yield reader
+            yield _BadSector(digest) if digest in self.unreadable else reader
+
+    async def quarantine(self, digest: Digest, /) -> None:
+        await super().quarantine(digest)
+        self.unreadable.discard(digest)
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
         if not self.is_writable:
             raise Unavailable("the cache cannot be written: Read-only file system")
         return _FailingIngest(self, digest)
+
+
+class _BadSector(MemoryReader):
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(b"lost")
+        self._digest = digest
+
+    def read_at(self, offset: int, size: int, /) -> bytes:
+        raise BlobDamaged(f"{self._digest} cannot be read: Input/output error")
 
 
 class _FailingIngest(MemoryIngest):

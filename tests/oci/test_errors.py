@@ -88,6 +88,7 @@ def test_any_message_fits_the_envelope(message: str) -> None:
         (errors.UpstreamSilent, "UNAVAILABLE", 503),
         (errors.UpstreamMisbehaved, "UNAVAILABLE", 502),
         (errors.Unavailable, "UNAVAILABLE", 503),
+        (errors.BlobDamaged, "UNAVAILABLE", 503),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
@@ -118,6 +119,7 @@ def test_an_error_carries_its_own_copy_of_its_headers() -> None:
         (errors.UpstreamSilent, errors.UpstreamUnreachable),
         (errors.UpstreamMisbehaved, errors.UpstreamError),
         (errors.Unavailable, RegistryError),
+        (errors.BlobDamaged, errors.Unavailable),
     ],
     ids=lambda each: each.__name__,
 )

@@ -257,6 +257,17 @@ async def test_a_layer_that_is_called_a_config_is_not_read_whole(bench: Bench, *
     assert expect(await bench.lookups.ask(question), Unreachable, CacheState.MISS).is_misbehaviour
 
 
+async def test_a_config_that_cannot_be_read_is_fetched_again(upstream: FakeUpstream) -> None:
+    store, question = FailingBlobStore(), config_question(AMD64)
+    async with open_bench(upstream, Kept(store)) as bench:
+        await put_blob(store, jessie(AMD64).config.content)
+        store.unreadable.add(question.config.digest)
+        known = await bench.lookups.ask(question)
+        assert expect(known, ConfigPlatform, CacheState.MISS).platform == Platform.parse(AMD64)
+        assert [told["digest"] for told in bench.events.named("blob.quarantined")] == [str(question.config.digest)]
+        assert bench.upstream.counts == {"get-blob": 1}
+
+
 async def test_a_store_that_cannot_be_written_costs_nobody_the_answer(upstream: FakeUpstream) -> None:
     store = FailingBlobStore()
     store.is_writable = False

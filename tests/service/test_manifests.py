@@ -233,3 +233,14 @@ async def test_what_a_manifest_needs_is_remembered_with_its_links(manifests: Man
     assert {parent: set(found) for parent, found in (await kept.catalog.take_inventory()).contents.items()} == {
         added.digest: children
     }
+
+
+async def test_what_cannot_be_read_is_put_aside_and_stored_again(events: RecordingEvents) -> None:
+    store, document = FailingBlobStore(), jessie(AMD64).manifest
+    manifests = open_manifests(Kept(store), events, memory_bytes=0)
+    await manifests.add(fetched(document))
+    store.unreadable.add(address(document))
+    assert await manifests.find(address(document)) is None
+    assert [told["digest"] for told in events.named("manifest.quarantined")] == [str(address(document))]
+    await manifests.add(fetched(document))
+    assert await manifests.find(address(document)) is not None

@@ -310,3 +310,13 @@ async def test_what_somebody_else_mended_meanwhile_is_left_alone(upstream: FakeU
         answer = await bench.puller.get_blob(HOME, LAYER_DIGEST)
         assert (answer.state, await content_of(bench, answer)) == (CacheState.HIT, LAYER.content)
         assert bench.upstream.count(Kind.GET_BLOB) == 1
+
+
+async def test_what_cannot_be_read_while_its_size_is_in_doubt_is_fetched_again(upstream: FakeUpstream) -> None:
+    store = FailingBlobStore()
+    async with open_bench(upstream, Kept(store)) as bench:
+        await bench.puller.get_manifest(HOME, address(jessie(ARM_V7).manifest))
+        store.put_broken(LAYER_DIGEST, LAYER.content[:-10])
+        store.unreadable.add(LAYER_DIGEST)
+        assert await content_of(bench, await bench.puller.get_blob(HOME, LAYER_DIGEST)) == LAYER.content
+        assert len(bench.events.named("blob.quarantined")) == 1

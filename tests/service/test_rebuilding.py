@@ -14,6 +14,7 @@ from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.storage.memory import MemoryBlobStore, MemoryCatalog
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import RecordingEvents
+from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import FakeUpstream
 from tests.lab.images import Blob, Image, Index, build_image, build_index
 from tests.service.bench import (
@@ -242,6 +243,19 @@ async def test_a_synthesised_index_is_found_again_with_what_it_was_made_from(
         found = catalog.find_link(HUB, DEBIAN, address(jessie(platform).manifest))
         assert found is not None
         assert (found.origin, found.is_proven) == (repository, True)
+
+
+async def test_what_cannot_be_read_is_put_aside(catalog: MemoryCatalog) -> None:
+    store, image, stray = FailingBlobStore(), jessie(AMD64), jessie(ARM64).manifest
+    record = tagged(await put(store, image))
+    await put_blob(store, stray.content)
+    store.unreadable |= {address(image.manifest), address(stray)}
+    events = await rebuild(store, catalog, record)
+    assert {told["digest"] for told in events.named("blob.quarantined")} == {
+        str(address(blob)) for blob in (image.manifest, stray)
+    }
+    assert store.find_size(address(image.manifest)) is store.find_size(address(stray)) is None
+    assert not catalog.needs_rebuild
 
 
 def test_it_tells_what_it_is(store: ReadingStore, catalog: MemoryCatalog) -> None:

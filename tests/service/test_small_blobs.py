@@ -91,3 +91,15 @@ async def test_what_has_left_is_forgotten(store: FailingBlobStore, events: Recor
     assert await small.find(kept) == b"kept"
     small.forget(None)
     assert repr(small) == "<SmallBlobs: 0 in memory>"
+
+
+async def test_what_cannot_be_read_is_put_aside(store: FailingBlobStore, events: RecordingEvents) -> None:
+    digest = await put_blob(store, CONTENT)
+    store.unreadable.add(digest)
+    small = open_small(store, events)
+    assert await small.find(digest) is None
+    assert store.find_size(digest) is None
+    (told,) = events.named("blob.quarantined")
+    assert (told["digest"], told["reason"]) == (str(digest), f"{digest} cannot be read: Input/output error")
+    await put_blob(store, CONTENT)
+    assert await small.find(digest) == CONTENT

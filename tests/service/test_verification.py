@@ -1,19 +1,16 @@
 """Holding what is stored against its digests."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, ManifestUnknown, UpstreamUnreachable
+from proxy.oci.errors import ManifestUnknown, UpstreamUnreachable
 from proxy.oci.references import Reference
-from proxy.ports import BlobReader, Link
+from proxy.ports import Link
 from proxy.service.verification import BATCH_BYTES, Verification
-from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.store import FailingBlobStore
-from tests.lab.images import build_index
+from tests.lab.images import Blob, build_index
 from tests.service.bench import AMD64, ARM64, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
 from tests.service.stocking import stock
 
@@ -36,21 +33,6 @@ class Repairs:
             raise UpstreamUnreachable("upstream is down")
         if link.digest in self.contents:
             self.store.blobs[link.digest] = self.contents[link.digest]
-
-
-class UnreadableStore(MemoryBlobStore):
-    """A store that cannot read one of its blobs."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self._error = error
-
-    @contextmanager
-    def open_blob(self, digest: Digest, /) -> Iterator[BlobReader]:
-        if digest == address(LAYER):
-            raise self._error
-        with super().open_blob(digest) as reader:
-            yield reader
 
 
 @pytest.fixture
@@ -230,13 +212,12 @@ async def test_what_a_server_has_fetched_again_meanwhile_is_repaired() -> None:
     assert [one.digest for one in verified.damaged] == [address(LAYER)]
 
 
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BlobUnknown("cannot be opened")], ids=repr)
-async def test_a_disk_that_cannot_read_a_blob_has_damaged_it(error: Exception) -> None:
-    store = UnreadableStore(error)
-    kept = Kept(store)
-    await stock(kept, INDEX, "jessie")
+@pytest.mark.parametrize("blob", [LAYER, INDEX.manifest, jessie(ARM_V7).manifest], ids=["layer", "index", "manifest"])
+async def test_a_disk_that_cannot_read_a_blob_has_damaged_it(kept: Kept, store: FailingBlobStore, blob: Blob) -> None:
+    store.unreadable.add(address(blob))
     (damage,) = (await Verification(store, kept.catalog).run(None, ignore)).damaged
-    assert damage.digest == address(LAYER)
+    assert damage.digest == address(blob)
+    assert store.find_size(address(blob)) is None
 
 
 async def test_our_own_book_keeping_is_verified_and_not_named(kept: Kept, store: FailingBlobStore) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -7,15 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidDigest, Unavailable
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidDigest, Unavailable
 from proxy.ports import BlobStore, Ingest
-from proxy.storage.disk import DiskBlobStore
+from proxy.storage import disk as module
+from proxy.storage.disk import DiskBlobStore, DiskReader
 from proxy.storage.ingests import THREAD_BYTES
 from tests.contracts.blob_store import CONTENT, DIGEST, BlobStoreContract, put, read
 from tests.storage.programs import INGESTED, commit_for_ever, numbered, running, stop_in_an_ingest
@@ -330,3 +333,43 @@ def test_no_other_text_becomes_a_path(text: str) -> None:
 
 def test_a_store_is_known_by_its_folder(disk: DiskBlobStore, root: Path) -> None:
     assert repr(disk) == f"<DiskBlobStore {root}>"
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that answers EIO")
+def test_a_bad_sector_is_told_as_damage() -> None:
+    with Path("/proc/self/mem").open("rb", buffering=0) as file:
+        reader = DiskReader(cast("BinaryIO", file), DIGEST)
+        with pytest.raises(BlobDamaged, match=f"{DIGEST} cannot be read: Input/output error"):
+            reader.read_at(0, 100)
+
+
+def _refuse_to_open(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "open", fail, raising=False)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+async def test_what_cannot_be_opened_is_damaged(
+    disk: DiskBlobStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    await put(disk, CONTENT)
+    _refuse_to_open(monkeypatch, number)
+    with pytest.raises(BlobDamaged), disk.open_blob(DIGEST):
+        pytest.fail("it was opened")
+    await disk.quarantine(DIGEST)
+    with pytest.raises(BlobUnknown), disk.open_blob(DIGEST):
+        pytest.fail("it was opened")
+    assert not disk.is_read(DIGEST)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM], ids=errno.errorcode.get)
+async def test_where_nothing_can_be_opened_nothing_is_damaged(
+    disk: DiskBlobStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    await put(disk, CONTENT)
+    _refuse_to_open(monkeypatch, number)
+    with pytest.raises(Unavailable) as told, disk.open_blob(DIGEST):
+        pytest.fail("it was opened")
+    assert not isinstance(told.value, BlobDamaged)
