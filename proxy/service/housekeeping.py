@@ -40,6 +40,8 @@ REST = 10.0
 """How long nothing is tried again after a run that made no room at all: as many times what it took."""
 MAX_WAIT_SECONDS = 5.0
 """How long a download waits at most for others to leave: it is better a little over the bound than not at all."""
+FEW_IMAGES = 16
+"""After how many images that left the catalog is told: until then it knows of content that is not there any more."""
 GRACE_SECONDS = 3600.0
 """How young content is left alone that nothing leads to: whoever brings it in may not have linked it yet."""
 SUSPENDED_SECONDS = 24 * 3600.0
@@ -79,6 +81,8 @@ class Housekeeper:
         self._counted_at = -math.inf
         self._is_in_doubt = False
         self._is_short = False
+        self._stuck: set[Digest] = set()
+        """What did not leave with its images when it should have, and is not tried again as long as others can."""
         self._resting_until = -math.inf
         self._is_running = False
         self._woken = asyncio.Event()
@@ -105,15 +109,17 @@ class Housekeeper:
                     self._woken.set()
                     await self._looked.wait()
 
-    def release(self, digest: Digest, stored: int, /) -> None:
-        """Hear that a blob was written, and takes so many bytes now, or none."""
+    def release(self, digest: Digest, stored: int, /, *, suspended: int = 0) -> None:
+        """Hear that a blob was written, and takes so many bytes now, or none; or broke off, and so many are kept."""
         self.occupancy.give_up(digest)
-        if stored:
-            self.note_stored(digest, stored)
+        if suspended:
+            self.occupancy.suspend(digest, suspended)
+        self.note_stored(digest, stored)
 
     def note_stored(self, digest: Digest, size: int) -> None:
         """Hear that some content came in."""
-        self.occupancy.add(digest, size)
+        if size:
+            self.occupancy.add(digest, size)
         if self.occupancy.excess() > 0:
             self._woken.set()
 
@@ -131,9 +137,11 @@ class Housekeeper:
             self._looked.set()
 
     async def _look_after_or_tell(self) -> None:
+        began = self._tools.clock.monotonic()
         try:
             await self.look_after()
         except RegistryError as error:
+            self._rest(began)
             self._tools.events.warn("cache.not_kept", reason=error.message)
         self._looked.set()
         self._looked = asyncio.Event()
@@ -141,19 +149,25 @@ class Housekeeper:
     async def look_after(self) -> None:
         """Do whatever has become necessary."""
         began = self._tools.clock.monotonic()
-        if self._notice_revision() or began - self._counted_at >= COUNT_SECONDS:
-            self._counted_at = began
+        revision = self._tools.ledger.read_revision()
+        if revision != self._revision or began - self._counted_at >= COUNT_SECONDS:
+            self._forget_all_since(revision)
             await self.count()
+            self._revision, self._counted_at = revision, began
         if self._tools.ledger.needs_rebuild:  # nobody knows yet what belongs together
             self._resting_until = began + POLL_SECONDS
         if not self._is_resting() and (self._is_in_doubt or self.occupancy.excess() > 0):
             self._is_in_doubt = False
             evicted = await self.evict()
             if not evicted.size:
-                now = self._tools.clock.monotonic()
-                self._resting_until = now + REST * (now - began)
+                self._rest(began)
             elif self.occupancy.excess() > 0:  # more came in meanwhile
                 self._woken.set()
+
+    def _rest(self, began: float) -> None:
+        """Try nothing again for a while: what was tried since then made no room."""
+        now = self._tools.clock.monotonic()
+        self._resting_until = now + max(POLL_SECONDS, REST * (now - began))
 
     def _is_resting(self) -> bool:
         return self._tools.clock.monotonic() < self._resting_until
@@ -180,7 +194,7 @@ class Housekeeper:
                 if sum(dropped) < wanted:
                     await self._stock.drop_suspended(blob)
                     dropped.append(blob.size)
-            departures = await asyncio.to_thread(self._plan, inventory, blobs, wanted - sum(dropped), kept)
+            departures = await self._decide(inventory, blobs, wanted - sum(dropped), kept)
             evicted = await self._part_with(departures, since)
         self._tell_short()
         return self._tell(replace(evicted, suspended=len(dropped), size=evicted.size + sum(dropped)))
@@ -243,6 +257,16 @@ class Housekeeper:
             forgotten=len(garbage.forgotten),
         )
 
+    async def _decide(
+        self, inventory: Inventory, blobs: list[StoredBlob], wanted_bytes: int, kept: AbstractSet[Digest]
+    ) -> list[Departure]:
+        """Answer who leaves; what was stuck is tried again where nobody else can."""
+        found = await asyncio.to_thread(self._plan, inventory, blobs, wanted_bytes, kept | self._stuck)
+        if found or not self._stuck:
+            return found
+        self._stuck.clear()
+        return await asyncio.to_thread(self._plan, inventory, blobs, wanted_bytes, kept)
+
     def _plan(
         self, inventory: Inventory, blobs: list[StoredBlob], wanted_bytes: int, kept: AbstractSet[Digest]
     ) -> list[Departure]:
@@ -252,24 +276,44 @@ class Housekeeper:
         return plan_eviction(images, sizes, wanted_bytes, kept=kept, is_busy=self._stock.is_busy)
 
     async def _part_with(self, departures: Iterable[Departure], since: float) -> Removed:
-        """Remove what leaves, but for what somebody has come to use since it was decided."""
-        images, size, gone = 0, 0, list[Digest]()
-        kept, forgotten = set[Digest](), list[Digest]()
+        """Remove what leaves, but for what somebody has come to use since it was decided.
+
+        Raises:
+            Unavailable: Nothing that should leave can be removed; or the catalog cannot be written.
+        """
+        images, sizes, gone = 0, dict[Digest, int](), list[Digest]()
+        kept, failures = set[Digest](), list[Unavailable]()
         try:
             for departure in departures:
                 if any(self._stock.is_in_use(one, since) for one in (*departure.leaving, *departure.forgotten)):
                     kept.update(departure.image.members, departure.image.missing)
                     continue
-                for digest in departure.leaving:
-                    if digest not in kept:
-                        size += await self._stock.remove(digest)
-                        gone.append(digest)
-                forgotten += [digest for digest in departure.forgotten if digest not in kept]
+                try:
+                    for digest in departure.leaving:
+                        if digest not in kept:
+                            sizes[digest] = await self._stock.remove(digest)
+                            gone.append(digest)
+                except Unavailable as error:
+                    failures.append(error)
+                    for held in (kept, self._stuck):
+                        held.update(departure.image.members, departure.image.missing)
+                    continue
+                gone += [digest for digest in departure.forgotten if digest not in kept]
                 images += 1
+                if images % FEW_IMAGES == 0:
+                    leaving, gone = gone, []
+                    await self._stock.forget(leaving, since)
                 await asyncio.sleep(0)
         finally:
-            await self._stock.forget((*gone, *forgotten))
-        return Removed(size=size, blobs=len(gone), images=images)
+            await self._stock.forget(gone, since)
+        self._tell_stuck(failures, is_all=not sizes)
+        return Removed(size=sum(sizes.values()), blobs=len(sizes), images=images)
+
+    def _tell_stuck(self, failures: list[Unavailable], *, is_all: bool) -> None:
+        if failures and is_all:
+            raise failures[0]
+        if failures:
+            self._tools.events.warn("cache.stuck", reason=failures[0].message, images=len(failures))
 
     async def _find_unnamed(self, upstream: str, repository: str) -> set[Digest]:
         """Answer what a repository alone is linked to: under a tag that has moved, or under none."""
@@ -293,15 +337,10 @@ class Housekeeper:
         if self._tools.ledger.needs_rebuild:
             raise Unavailable("the catalog was lost: the next server on this cache finds out what belongs together")
 
-    def _notice_revision(self) -> bool:
-        """Tell whether another process took something away, or brought it in; or whether nothing was counted yet."""
-        revision = self._tools.ledger.read_revision()
-        if revision == self._revision:
-            return False
-        if self._revision is not None:
+    def _forget_all_since(self, revision: int) -> None:
+        """Let nobody remember content that another process may have taken away."""
+        if self._revision not in {None, revision}:
             self._tools.forget(None)
-        self._revision = revision
-        return True
 
     def _tell(self, evicted: Removed) -> Removed:
         if evicted.images or evicted.suspended:

@@ -41,6 +41,8 @@ class Occupancy:
         self._coming: dict[Digest, int] = {}
         self._arrived: dict[Digest, int] | None = None
         """What came in while it was being counted."""
+        self._broken_off: dict[Digest, int] | None = None
+        """What broke off meanwhile."""
 
     @property
     def stored_bytes(self) -> int:
@@ -55,7 +57,7 @@ class Occupancy:
     def expect(self, digest: Digest, size: int) -> None:
         """Note that a blob is about to be written; whatever there is of it already is gone on with."""
         self._coming[digest] = size
-        self._suspended.pop(digest, None)
+        self.drop_suspended(digest)
 
     def give_up(self, digest: Digest) -> None:
         """Note that a blob is not on its way any more."""
@@ -67,24 +69,33 @@ class Occupancy:
         if self._arrived is not None:
             self._arrived[digest] = size
 
+    def suspend(self, digest: Digest, size: int) -> None:
+        """Note that a blob broke off on its way, and how much of it is kept."""
+        self._suspended[digest] = size
+        if self._broken_off is not None:
+            self._broken_off[digest] = size
+
     def subtract(self, size: int) -> None:
         """Note that some bytes of blobs have left."""
         self._blob_bytes -= size
 
     def begin_count(self) -> None:
         """Note that somebody begins to look at what is there; it takes a while."""
-        self._arrived = {}
+        self._arrived, self._broken_off = {}, {}
 
     def end_count(self, blobs: Iterable[StoredBlob], suspended: Iterable[StoredBlob]) -> None:
         """Take what was found, and what came in meanwhile."""
         sizes = {**(self._arrived or {}), **{blob.digest: blob.size for blob in blobs}}
         self._blob_bytes = sum(sizes.values())
-        self._suspended = {blob.digest: blob.size for blob in suspended}
-        self._arrived = None
+        found = {blob.digest: blob.size for blob in suspended}
+        self._suspended = found | (self._broken_off or {})
+        self._arrived = self._broken_off = None
 
     def drop_suspended(self, digest: Digest) -> None:
         """Note that a download that broke off was thrown away."""
         self._suspended.pop(digest, None)
+        if self._broken_off is not None:
+            self._broken_off.pop(digest, None)
 
     def can_fit(self) -> bool:
         """Tell whether what is on its way has room, once everything has left that may."""

@@ -75,16 +75,21 @@ class Stock:
         self._occupancy.subtract(size)
         return size
 
-    async def forget(self, digests: Iterable[Digest]) -> None:
+    async def forget(self, digests: Iterable[Digest], since: float | None = None) -> None:
         """Forget what is known of content that was removed, or that nobody needs.
+
+        Where a moment is named, what came back after it stays known: it is stored anew, or was asked for.
 
         Raises:
             Unavailable: The catalog cannot be written.
         """
-        gone = list(digests)
-        if gone:
+        gone = [digest for digest in digests if since is None or not self._is_back(digest, since)]
+        if gone:  # from here on nothing can come back until the catalog knows
             self._tools.forget(gone)
             await self._tools.ledger.forget_content(gone)
+
+    def _is_back(self, digest: Digest, since: float) -> bool:
+        return self._tools.store.find_size(digest) is not None or self.is_in_use(digest, since)
 
     async def drop_suspended(self, blob: StoredBlob) -> None:
         """Throw away a download that broke off."""

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable
+from proxy.ports import StoredBlob
 from proxy.service import housekeeping
 from proxy.service.housekeeping import Housekeeper, Removed
 from proxy.service.occupancy import Limits
@@ -249,6 +250,59 @@ async def test_what_cannot_be_removed_is_not_taken_for_removed() -> None:
     assert image in (await house.kept.catalog.take_inventory()).contents
 
 
+async def test_what_cannot_be_removed_keeps_nobody_else() -> None:
+    stuck = digest_of("m1")
+    house = House(Kept(StubbornStore(stuck)))
+    images = [await house.put_image(f"m{number}", f"l{number}") for number in (1, 2, 3)]
+    await house.use_in_order(images)
+    keeper = house.keeper(max_bytes=399)
+    assert (await keeper.evict()).size == 200
+    assert house.stored == {stuck, digest_of("l1"), images[2], digest_of("l3")}
+    assert house.events.warnings == ["cache.stuck"]
+    keeper.occupancy.limits = Limits(299)
+    assert (await keeper.evict()).size == 200
+    assert house.stored == {stuck, digest_of("l1")}
+    assert house.events.warnings == ["cache.stuck"]
+
+
+async def test_what_could_not_be_removed_is_tried_again_once_nobody_else_can_leave() -> None:
+    store = StubbornStore()
+    house = House(Kept(store))
+    await house.put_image("m", "l")
+    keeper = house.keeper(max_bytes=100)
+    with pytest.raises(Unavailable):
+        await keeper.evict()
+    store.is_stubborn = False
+    assert (await keeper.evict()).size == 200
+
+
+async def test_what_is_pulled_again_while_others_leave_stays_known(house: House) -> None:
+    images = [await house.put_image(f"m{number}", f"l{number}") for number in range(3)]
+    await house.use_in_order(images)
+    await house.tag("jessie", images[0])
+    remove = house.kept.store.remove
+
+    async def remove_and_pull(digest: Digest) -> None:
+        await remove(digest)
+        if digest == images[1]:
+            await house.put_image("m0", "l0")
+            await house.tag("jessie", images[0])
+
+    house.kept.store.remove = remove_and_pull  # type: ignore[method-assign]
+    await house.keeper(max_bytes=220).evict()
+    assert house.stored == {images[0], digest_of("l0"), images[2], digest_of("l2")}
+    assert [record.tag for record in house.kept.catalog.list_tags()] == ["jessie"]
+    assert house.kept.catalog.find_link("docker.io", "library/debian", images[0])
+    assert set((await house.kept.catalog.take_inventory()).contents) == {images[0], images[2]}
+
+
+async def test_what_has_left_is_forgotten_after_a_few_images(house: House) -> None:
+    many = 2 * housekeeping.FEW_IMAGES + 1
+    await house.use_in_order([await house.put_image(f"m{number}") for number in range(many)])
+    assert (await house.keeper(max_bytes=0).evict()).images == many
+    assert [len(gone or ()) for gone in house.forgotten] == [housekeeping.FEW_IMAGES, housekeeping.FEW_IMAGES, 1]
+
+
 # What fills say, and hear.
 
 
@@ -268,6 +322,15 @@ async def test_a_reservation_that_ends_without_a_blob_leaves_no_trace(house: Hou
         assert keeper.reserve(digest_of("one"), 900)
         keeper.release(digest_of("one"), 0)
     assert (keeper.occupancy.stored_bytes, keeper.occupancy.coming_bytes) == (0, 0)
+
+
+async def test_a_download_that_broke_off_takes_room_at_once(house: House) -> None:
+    keeper = house.keeper(max_bytes=1000)
+    assert keeper.reserve(digest_of("one"), 900)
+    keeper.release(digest_of("one"), 0, suspended=500)
+    assert (keeper.occupancy.stored_bytes, keeper.occupancy.coming_bytes) == (500, 0)
+    assert keeper.reserve(digest_of("one"), 900)
+    assert (keeper.occupancy.stored_bytes, keeper.occupancy.coming_bytes) == (0, 900)
 
 
 @asynccontextmanager
@@ -367,6 +430,33 @@ async def test_trouble_is_told_and_outlived(house: House) -> None:
         house.clock.tick(3600)
         keeper.note_stored(digest_of("new"), 0)
         await until(lambda: keeper.occupancy.stored_bytes == 0)
+
+
+async def test_where_nothing_can_be_removed_it_is_not_tried_all_the_time() -> None:
+    house = House(Kept(StubbornStore()))
+    await house.put_image("m", "l")
+    async with at_work(keeper := house.keeper(max_bytes=100)), asyncio.timeout(3):
+        await until(lambda: bool(house.events.warnings))
+        for _ in range(5):
+            await keeper.wait()
+            assert keeper.reserve(digest_of("new"), 10)
+            await asyncio.sleep(0.01)
+        assert house.events.warnings == ["cache.not_kept"]
+
+
+async def test_a_count_that_failed_is_made_up_for(house: House) -> None:
+    await house.put_image("m", "l")
+    keeper, list_blobs = house.keeper(), house.kept.store.list_blobs
+
+    async def fail() -> list[StoredBlob]:
+        raise Unavailable("the disk is gone")
+
+    house.kept.store.list_blobs = fail  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await keeper.look_after()
+    house.kept.store.list_blobs = list_blobs  # type: ignore[method-assign]
+    await keeper.look_after()
+    assert keeper.occupancy.stored_bytes == 200
 
 
 async def test_what_cannot_help_is_not_tried_all_the_time(house: House) -> None:

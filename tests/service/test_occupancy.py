@@ -158,3 +158,14 @@ def test_it_tells_what_it_is() -> None:
     occupancy.expect(TWO, 1)
     assert repr(occupancy) == "<Occupancy: 60 bytes and 1 blobs on their way, of 100>"
     assert "any number" in repr(make())
+
+
+def test_what_breaks_off_while_it_is_counted_is_counted() -> None:
+    occupancy = Occupancy(Limits(), lambda: 0, lambda _: None)
+    one, two = Digest.of(b"one"), Digest.of(b"two")
+    occupancy.begin_count()
+    occupancy.suspend(one, 5)
+    occupancy.suspend(two, 7)
+    occupancy.expect(two, 10)
+    occupancy.end_count([], [])
+    assert (occupancy.stored_bytes, occupancy.coming_bytes) == (5, 10)
