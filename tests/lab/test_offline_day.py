@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 SOON_SECONDS = 2.0
 NAMES = ("debian:jessie", "debian:bookworm", "redis:3-alpine", "multi:latest")
 BOARDS = {AMD64: PC, ARM_V7: PI_2, ARM64: ARM64_SERVER}
-NO_SERVICE = "503 Service Unavailable"
 REASON = "docker.io cannot be asked now"
 # As a mirror's user, podman would go on to ask the real Docker Hub; how long that takes is no matter of ours.
 IN_PLACE_OF_HUB = """\
@@ -93,36 +92,33 @@ async def test_everybody_pulls_again_what_was_once_pulled(
 
 
 @pytest.mark.parametrize(
-    ("name", "says", "seconds"),
+    ("name", "seconds"),
     [
-        pytest.param("podman", NO_SERVICE, SOON_SECONDS, id="podman"),
-        pytest.param("buildah", NO_SERVICE, SOON_SECONDS, id="buildah"),
-        pytest.param("skopeo", NO_SERVICE, SOON_SECONDS, id="skopeo"),
-        pytest.param("ctr", NO_SERVICE, SOON_SECONDS, id="ctr"),
+        ("podman", SOON_SECONDS),
+        ("buildah", SOON_SECONDS),
+        ("skopeo", SOON_SECONDS),
+        ("ctr", SOON_SECONDS),
         # These two ask again three and four times, and wait in between, before they tell.
-        pytest.param("crane", REASON, 10 * SOON_SECONDS, id="crane"),
-        pytest.param("oras", REASON, 10 * SOON_SECONDS, id="oras"),
+        ("crane", 10 * SOON_SECONDS),
+        ("oras", 10 * SOON_SECONDS),
     ],
 )
-async def test_what_is_unknown_fails_soon(
-    offline_proxy: Proxy, client_folder: Path, name: str, says: str, seconds: float
-) -> None:
+async def test_what_is_unknown_fails_soon(offline_proxy: Proxy, client_folder: Path, name: str, seconds: float) -> None:
     async with AsyncExitStack() as stack:
         client, prefix = await open_client(stack, name, client_folder, offline_proxy.host)
         (client_folder / "registries.conf").write_text(IN_PLACE_OF_HUB.format(host=offline_proxy.host))
         began = time.monotonic()
-        with pytest.raises(CommandFailed, match=says):
+        with pytest.raises(CommandFailed, match=REASON):
             await client.pull(f"{prefix}never:1", AMD64)
         assert time.monotonic() - began < seconds
     assert max(answer_milliseconds(offline_proxy)) < SOON_SECONDS * 1000
-    assert REASON in offline_proxy.log()
 
 
 @pytest.mark.parametrize("board", [pytest.param(PC, id="PC"), pytest.param(PI_2, id="Pi 2")])
 async def test_what_is_unknown_fails_soon_for_an_engine(offline_proxy: Proxy, board: Board) -> None:
     """By the proxy's own name it says what it was answered; by a mirror's, what the real Docker Hub had to say."""
     async with docker_engine(offline_proxy.url, board) as engine:
-        for name, says in ((f"{offline_proxy.host}/library/never:1", NO_SERVICE), ("never:1", "registry-1.docker.io")):
+        for name, says in ((f"{offline_proxy.host}/library/never:1", REASON), ("never:1", "registry-1.docker.io")):
             began = time.monotonic()
             answer = await engine.docker("pull", name)
             assert time.monotonic() - began < SOON_SECONDS
