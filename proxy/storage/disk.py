@@ -21,6 +21,7 @@ import fcntl
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -68,6 +69,8 @@ class DiskBlobStore:
         self._ingests = IngestFolder(root / "ingest", executor, self.path_of)
         self._lock_file: BinaryIO | None = None
         self._readers: collections.Counter[Digest] = collections.Counter()
+        self._counting = threading.Lock()
+        """For the count of readers: some of them are in threads."""
         self._folders = {algorithm: str(root / "blobs" / algorithm) for algorithm in ENCODED_LENGTHS}
 
     def prepare(self) -> bool:
@@ -120,13 +123,15 @@ class DiskBlobStore:
                 if self.find_size(digest) is None:
                     raise BlobUnknown(f"{digest} is not stored") from error
                 raise _unreadable(digest, error) from error
-            self._readers[digest] += 1
+            with self._counting:
+                self._readers[digest] += 1
             try:
                 yield reader
             finally:
-                self._readers[digest] -= 1
-                if not self._readers[digest]:
-                    del self._readers[digest]
+                with self._counting:
+                    self._readers[digest] -= 1
+                    if not self._readers[digest]:
+                        del self._readers[digest]
 
     async def begin_ingest(self, digest: Digest, /) -> Ingest:
         """Begin to take in a blob, or go on where a suspended ingest of it ended."""

@@ -4,8 +4,9 @@ import json
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -373,3 +374,27 @@ async def test_where_nothing_can_be_opened_nothing_is_damaged(
     with pytest.raises(Unavailable) as told, disk.open_blob(DIGEST):
         pytest.fail("it was opened")
     assert not isinstance(told.value, BlobDamaged)
+
+
+@pytest.fixture
+def _often_switched() -> Iterator[None]:
+    """Let threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_often_switched")
+async def test_readers_in_threads_are_counted_too(disk: DiskBlobStore) -> None:
+    await put(disk, CONTENT)
+
+    def read_often() -> None:
+        for _ in range(3000):
+            with disk.open_blob(DIGEST):
+                assert disk.is_read(DIGEST)
+
+    with ThreadPoolExecutor(2) as readers:
+        for reading in [readers.submit(read_often) for _ in range(2)]:
+            reading.result(timeout=60)
+    assert not disk.is_read(DIGEST)
