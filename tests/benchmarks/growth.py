@@ -18,7 +18,7 @@ CONNECTIONS = 16
 SECONDS = 4
 SETTINGS = '[cache]\ntag_ttl = "24h"\n[candidates]\nofficial = false\n'
 """So that nothing is asked of upstream: what is cached is fresh, and needs nothing beside it."""
-LOWEST_RATE = {"one tag": 0.9, "one digest": 0.9, "all tags": 0.5, "all digests": 0.5}
+LOWEST_RATE = {"one tag": 0.9, "one digest": 0.9, "all tags": 0.1, "all digests": 0.1}
 """Of the rate with FEW blobs: whoever asks for all of many in turn finds little of it in memory."""
 LONGEST_TIME = {(1, "cached"): 1.0, (8, "cached"): 1.0, (32, "cached"): 1.0, (1, "cold"): 1.25} | {
     (clients, "cold"): 0.6 for clients in (8, 32)

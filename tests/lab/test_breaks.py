@@ -128,7 +128,7 @@ async def test_a_download_that_stalls_for_good_is_ended_visibly(
     hub.inject(faults.Resumed(faults.Stall()), kind="cdn")
     began = time.monotonic()
     assert (await start_client().finish()).startswith(PARTIAL)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     hub.reset()
     assert await start_client().finish() == layer.digest
 
