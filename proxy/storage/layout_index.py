@@ -1,7 +1,8 @@
 """The cache folder's `index.json`: the tags that are at hand, so that any OCI tool can read the folder as it is.
 
 image-spec, image-layout.md: one descriptor a tag, named by the annotation `org.opencontainers.image.ref.name`. The file
-is written a moment after tags have changed, and at the end; it is a view for others, and nothing here is read from it.
+is written a moment after tags have changed, and at the end, unless it says so already: a flash card wears out. It is a
+view for others, and nothing here is learnt from it.
 """
 
 import asyncio
@@ -87,7 +88,16 @@ class LayoutIndex:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._write_down, tags)
 
     def _write_down(self, tags: list[TagRecord]) -> None:
-        write_durably(self._root, INDEX_FILE, json.dumps(self._build(tags), indent=1).encode())
+        content = json.dumps(self._build(tags), indent=1).encode()
+        if not self._says_so_already(content):
+            write_durably(self._root, INDEX_FILE, content)
+
+    def _says_so_already(self, content: bytes) -> bool:
+        # What was written last is not to be trusted: another process may have written the file since.
+        try:
+            return (self._root / INDEX_FILE).read_bytes() == content
+        except OSError:  # it is not there yet, or cannot be read
+            return False
 
     def _build(self, tags: list[TagRecord]) -> dict[str, object]:
         manifests: list[dict[str, object]] = []

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -179,6 +180,28 @@ async def test_a_folder_with_many_writers_stays_readable(layout: Layout) -> None
             if (layout.root / INDEX_FILE).exists():
                 layout.read()
     assert len(layout.names()) == 80
+
+
+async def test_what_it_says_already_is_not_written_again(layout: Layout) -> None:
+    """Tags are checked all day long, and seldom move."""
+    await put(layout.store, FIRST)
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
+    before = (layout.root / INDEX_FILE).stat()
+    async with layout.open():
+        await layout.catalog.put_tag(replace(_tag("jessie"), checked_at=2.0))
+    assert os.path.samestat((layout.root / INDEX_FILE).stat(), before)
+    assert layout.names() == ["docker.io/library/debian:jessie"]
+
+
+async def test_what_another_process_wrote_meanwhile_is_written_over(layout: Layout) -> None:
+    await put(layout.store, FIRST)
+    async with layout.open():
+        await layout.catalog.put_tag(_tag("jessie"))
+        await layout.wait_for("docker.io/library/debian:jessie")
+        (layout.root / INDEX_FILE).write_text('{"manifests": []}')
+        await layout.catalog.put_tag(replace(_tag("jessie"), checked_at=2.0))
+        await layout.wait_for("docker.io/library/debian:jessie")
 
 
 def test_it_is_known_by_its_folder(layout: Layout) -> None:
