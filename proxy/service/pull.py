@@ -143,12 +143,14 @@ class Puller:
         """
         repository = repositories[-1]
         self._tools.note_use(digest)
-        link = await self._find_link(repository, digest)
+        link, is_inherited = self._find_link(repository, digest)
         if link is not None and link.is_proven:
             # What a manifest names may be a config or a layer: its type does not make it a manifest.
             media_type = link.media_type if link.media_type in _MANIFEST_TYPES else ""
             manifest = await self._tools.manifests.find(digest, media_type)
             if manifest is not None:
+                if is_inherited:
+                    await self._tools.manifests.link(self.name, repository, link.origin, manifest)
                 return self._counted(
                     Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
                 )
@@ -229,20 +231,17 @@ class Puller:
         self._prove_layers(repository, manifest)
         return manifest
 
-    async def _find_link(self, repository: str, digest: Digest) -> Link | None:
-        """Answer the link of a repository to some content: proven, too, where that of its origin is.
+    def _find_link(self, repository: str, digest: Digest) -> tuple[Link | None, bool]:
+        """Answer the link of a repository to some content: proven, too, where that of its origin is; and tell if so.
 
         The repository is offered what its origin has, because our own index was made of both.
         """
         link = self._tools.catalog.find_link(self.name, repository, digest)
         if link is None or link.is_proven or link.origin in {"", repository}:
-            return link
+            return link, False
         shown = self._tools.catalog.find_link(self.name, link.origin, digest)
-        if shown is None or not shown.is_proven:
-            return link
-        proven = replace(link, is_proven=True)
-        await self._tools.catalog.put_links([proven])
-        return proven
+        is_inherited = shown is not None and shown.is_proven
+        return (replace(link, is_proven=True) if is_inherited else link), is_inherited
 
     async def _settled_link(self, repository: str, digest: Digest) -> Link | None:
         """Answer the link of a repository to a blob, once it is clear that the stored blob is what it should be.
@@ -251,7 +250,9 @@ class Puller:
         the size, which is a stranger's, and takes nothing out of the cache.
         """
         tools = self._tools
-        link, size = await self._find_link(repository, digest), tools.store.find_size(digest)
+        (link, is_inherited), size = self._find_link(repository, digest), tools.store.find_size(digest)
+        if link is not None and is_inherited:
+            await tools.catalog.put_links([link])
         if link is None or size is None or link.size in {None, size}:
             return link
         if await asyncio.to_thread(_is_sound, tools.store, digest):
@@ -292,7 +293,7 @@ class Puller:
     async def _prove_all(self, repository: str, digests: list[Digest]) -> None:
         for digest in digests:
             with suppress(RegistryError):
-                link = await self._find_link(repository, digest)
+                link = await self._settled_link(repository, digest)
                 if link is None or not link.is_proven:
                     await self._prove((repository,), digest, link)
 

@@ -76,6 +76,17 @@ async def test_what_a_build_s_own_repository_is_shown_the_spliced_name_is_too(up
         found = bench.catalog.find_link(HUB, DEBIAN, MANIFEST)
         assert found is not None
         assert found.is_proven
+        assert (await bench.puller.get_blob((DEBIAN,), LAYER)).state is CacheState.HIT
+
+
+async def test_the_rest_of_such_an_image_is_found_where_it_is(upstream: FakeUpstream) -> None:
+    """Only its manifest is cached, under its own repository's name: its blobs are asked for there."""
+    async with open_bench(upstream) as bench:
+        await bench.puller.get_tag((DEBIAN,), "jessie", asker())
+        await bench.puller.get_manifest(("arm32v7/debian",), MANIFEST)
+        assert (await bench.puller.get_manifest((DEBIAN,), MANIFEST)).state is CacheState.HIT
+        await content_of(bench, await bench.puller.get_blob((DEBIAN,), LAYER))
+        assert bench.upstream.count(Kind.GET_BLOB, "arm32v7/debian") == 1
 
 
 async def test_an_image_that_is_no_part_of_the_index_gains_nothing(bench: Bench) -> None:
