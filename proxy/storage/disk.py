@@ -99,7 +99,8 @@ class DiskBlobStore:
         return is_owner
 
     def close(self) -> None:
-        """Give up the ownership of the folder."""
+        """Give up the ownership of the folder; nothing more is taken in."""
+        self._ingests.close()
         if self._lock_file is not None:
             self._lock_file.close()
             self._lock_file = None

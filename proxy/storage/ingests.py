@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -27,6 +27,9 @@ PIECE_BYTES = 1024 * 1024
 WRITE_BYTES = 256 * 1024
 """How much one system call writes. From 512 KiB on, Linux 6.x looks for large contiguous pages for its cache, which
 on a machine whose memory is in use costs up to eight times the processor time (measured on ext4)."""
+
+TAKEN_UP_AT_ONCE = 2
+"""How many pieces are read and hashed at once: more makes an SD card slower, not faster."""
 
 _NAME = re.compile(r"([0-9a-f]+)\.[0-9]+\.[0-9]+")
 _ENCODED = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
@@ -149,6 +152,12 @@ class IngestFolder:
         self.executor = executor
         self.place_of = place_of
         self._suspended: dict[Digest, Path] = {}
+        # Threads of its own: a few large pieces would hold up all that others write meanwhile.
+        self._taking_up = ThreadPoolExecutor(TAKEN_UP_AT_ONCE, "taking-up")
+
+    def close(self) -> None:
+        """Let go of the threads, once nothing is taken up any more."""
+        self._taking_up.shutdown()
 
     def take_over(self) -> None:
         """Keep the largest piece of each blob that ended processes left, and clear away everything else they left."""
@@ -182,7 +191,7 @@ class IngestFolder:
             taken[0].take_up()
 
         try:
-            await run_to_the_end(self.executor, take_up)
+            await run_to_the_end(self._taking_up, take_up)
         except OSError:
             for ingest in taken:
                 await ingest.abort()

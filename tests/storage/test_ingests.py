@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
@@ -363,42 +363,55 @@ async def test_who_still_reads_what_was_suspended_reads_on_while_another_goes_on
 # The loop goes on
 
 
-async def test_taking_up_a_large_piece_holds_up_nobody(root: Path) -> None:
-    leave(root, LARGE[:PIECE_BYTES], of=LARGE_DIGEST)
-    with ThreadPoolExecutor(1) as executor:
-        store = DiskBlobStore(root, executor)
-        store.prepare()
-        may_begin = threading.Event()
-        executor.submit(may_begin.wait, 20)  # the thread is busy: whoever took it up inline would be done at once
-        beginning = asyncio.ensure_future(store.begin_ingest(LARGE_DIGEST))
-        await asyncio.sleep(0)
-        assert not beginning.done()
-        may_begin.set()
-        ingest = await beginning
-        assert ingest.written == PIECE_BYTES
-        await end(ingest)
-        store.close()
+@pytest.fixture
+def may_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Nothing can be read in a thread before this is set."""
+    may_read, pread = threading.Event(), os.pread
+
+    def slow(*arguments: int) -> bytes:
+        if threading.current_thread() is not threading.main_thread():
+            may_read.wait(20)
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "pread", slow)
+    yield may_read
+    may_read.set()
 
 
-async def test_who_is_cancelled_while_a_piece_is_taken_up_leaves_it_for_the_next(root: Path) -> None:
-    leave(root, LARGE[:PIECE_BYTES], of=LARGE_DIGEST)
-    with ThreadPoolExecutor(1) as executor:
-        store = DiskBlobStore(root, executor)
-        store.prepare()
-        may_begin = threading.Event()
-        executor.submit(may_begin.wait, 20)
-        beginning = asyncio.ensure_future(store.begin_ingest(LARGE_DIGEST))
-        await asyncio.sleep(0)
-        beginning.cancel()
-        await asyncio.sleep(0)
-        may_begin.set()
-        with pytest.raises(asyncio.CancelledError):
-            await beginning
-        assert await suspended(store) == [(LARGE_DIGEST, PIECE_BYTES)]
-        ingest = await store.begin_ingest(LARGE_DIGEST)
-        assert ingest.written == PIECE_BYTES
+async def test_taking_up_a_large_piece_holds_up_nobody(
+    root: Path, open_store: Callable[[], DiskBlobStore], may_read: threading.Event
+) -> None:
+    """Neither the loop nor the threads that others write in, of which there are fewer than pieces."""
+    contents = [bytes([number]) * PIECE_BYTES for number in range(5)]
+    for content in contents:
+        leave(root, content[:-1], of=Digest.of(content))
+    store = open_store()
+    beginning = [asyncio.ensure_future(store.begin_ingest(Digest.of(content))) for content in contents]
+    async with asyncio.timeout(10):
+        await put(store, LARGE)
+    assert not any(one.done() for one in beginning)
+    may_read.set()
+    for ingest in await asyncio.gather(*beginning):
+        assert ingest.written == PIECE_BYTES - 1
         await end(ingest)
-        store.close()
+
+
+async def test_who_is_cancelled_while_a_piece_is_taken_up_leaves_it_for_the_next(
+    root: Path, open_store: Callable[[], DiskBlobStore], may_read: threading.Event
+) -> None:
+    leave(root, LARGE[:PIECE_BYTES], of=LARGE_DIGEST)
+    store = open_store()
+    beginning = asyncio.ensure_future(store.begin_ingest(LARGE_DIGEST))
+    await asyncio.sleep(0)
+    beginning.cancel()
+    await asyncio.sleep(0)
+    may_read.set()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    assert await suspended(store) == [(LARGE_DIGEST, PIECE_BYTES)]
+    ingest = await store.begin_ingest(LARGE_DIGEST)
+    assert ingest.written == PIECE_BYTES
+    await end(ingest)
 
 
 # Durability
