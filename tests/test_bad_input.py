@@ -104,7 +104,6 @@ TRAVERSALS = [
     "/linux-arm-v6/../v2/library/debian/manifests/jessie",
     "//v2/library/debian/manifests/jessie",
     "/v2/library/debian/tags/list/../../../../x",
-    "http://evil.example/v2/library/debian/manifests/jessie",
     "/v2/library/debian/manifests/jessie%23",
     "/v2/library/debian/manifests/jessie%3f",
 ]
