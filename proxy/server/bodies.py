@@ -6,14 +6,15 @@ Our own instead of aiohttp's FileResponse, because that overwrites ETag with fil
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import BinaryIO
 
 from aiohttp import web
 
 from proxy.oci import media_types
-from proxy.oci.errors import RegistryError, Unavailable
+from proxy.oci.digests import Digest
+from proxy.oci.errors import BlobDamaged, RegistryError
 from proxy.oci.ranges import ByteRange
 from proxy.ports import BlobStore, Readable
 from proxy.service.fill import Fill
@@ -60,10 +61,11 @@ async def send_blob(
             await _send_following(request, response, answer.fill, part)
             await response.write_eof()
         return response
-    with store.open_blob(answer.digest) as reader, _body_of(response, request):
-        await response.prepare(request)
-        await _send(request, response, reader, part)
-        await response.write_eof()
+    async with _put_aside_if_damaged(store, answer.digest):
+        with store.open_blob(answer.digest) as reader, _body_of(response, request):
+            await response.prepare(request)
+            await _send(request, response, reader, part)
+            await response.write_eof()
     return response
 
 
@@ -104,7 +106,18 @@ async def _send_pieces(response: web.StreamResponse, reader: Readable, part: Byt
 
 def _check_whole(got: int, wanted: int) -> None:
     if got != wanted:
-        raise Unavailable("the cached blob has become shorter than it was")
+        raise BlobDamaged("the cached blob has become shorter than it was")
+
+
+@asynccontextmanager
+async def _put_aside_if_damaged(store: BlobStore, digest: Digest) -> AsyncIterator[None]:
+    """Put a blob aside that turns out damaged while it is sent: whoever asks next has it fetched anew."""
+    try:
+        yield
+    except (BlobDamaged, BodyCutShort) as error:
+        if isinstance(error, BlobDamaged) or isinstance(error.__cause__, BlobDamaged):
+            await store.quarantine(digest)
+        raise
 
 
 async def _send_following(request: web.BaseRequest, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
@@ -157,8 +170,9 @@ async def _send_parts(
             if answer.fill is not None:
                 await _send_following(request, response, answer.fill, part)
             else:
-                with store.open_blob(answer.digest) as reader:
-                    await _send_pieces(response, reader, part)
+                async with _put_aside_if_damaged(store, answer.digest):
+                    with store.open_blob(answer.digest) as reader:
+                        await _send_pieces(response, reader, part)
         await response.write(tail)
         await response.write_eof()
     return response

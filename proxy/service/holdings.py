@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidManifest
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidManifest
 from proxy.oci.manifests import (
     MAX_MANIFEST_BYTES,
     Descriptor,
@@ -160,7 +160,7 @@ class Holdings:
         try:
             with self._store.open_blob(digest) as reader:
                 return reader.read_at(0, reader.size) if reader.size <= MAX_MANIFEST_BYTES else None
-        except (BlobUnknown, OSError):
+        except (BlobDamaged, BlobUnknown, OSError):
             return None
 
     def __repr__(self) -> str:

@@ -17,8 +17,8 @@ from proxy.service.lookups import FOREVER, Known, Lookups
 from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.tasks import SingleFlight, gather_bounded
 
-MAX_RESOLUTIONS = 4_000
-"""How many are kept in memory: each takes about 2.5 KB. Another one costs some reads of the catalog."""
+MAX_RESOLUTIONS = 1_000
+"""How many are kept in memory: each takes up to 20 KB. Another one costs some reads of the catalog."""
 PARALLEL_QUESTIONS = 8
 INCOMPLETE_SECONDS = 15.0
 """How long a resolution holds for which a candidate could not be asked."""

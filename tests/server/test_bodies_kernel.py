@@ -79,3 +79,24 @@ async def test_a_file_that_has_become_shorter_is_cut_visibly(served: Served, tmp
     assert body == LARGE[:100_000]
     (told,) = served.events.named("body.cut_short")
     assert "shorter" in str(told["reason"])
+    served.bench.store.find_size = find  # type: ignore[method-assign]
+    assert (await served.client.get(path_of(LARGE))).content == LARGE
+
+
+async def test_a_bad_sector_costs_one_client_its_body_and_the_next_nothing(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await warm(served, LARGE)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "sendfile", fail)
+        broken.setattr(os, "pread", fail)
+        async with asyncio.timeout(10), served.connect() as wire:
+            await wire.send("GET", path_of(LARGE))
+            await wire.head()
+            assert await wire.rest() == b""
+    assert (await served.client.get(path_of(LARGE))).content == LARGE
+    assert served.upstream.count(Kind.GET_BLOB) == 2
