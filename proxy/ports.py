@@ -244,6 +244,9 @@ class Ledger(Protocol):
     async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:
         """Forget a tag and its answer."""
 
+    async def forget_absent(self, before: float, /) -> None:
+        """Forget what upstream said before a moment not to have, or not to show, under tags that lead nowhere else."""
+
     def read_revision(self) -> int:
         """Answer how often content was taken away behind the back of whoever else has the catalog open."""
 

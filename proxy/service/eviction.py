@@ -166,6 +166,17 @@ def find_purged(
     return sorted(tree, key=lambda digest: digest not in contents)
 
 
+def find_purged_names(inventory: Inventory, upstream: str, repository: str, target: str | None) -> set[Pin]:
+    """Answer the tags that a purge is for, and the digest if it is for one."""
+    named = map_names(inventory)
+    own = {name for name in named if (name.upstream, name.repository) == (upstream, repository)}
+    if target is None:
+        return own
+    asked = Pin(upstream, repository, target)
+    wanted = find_targets(inventory, {asked})
+    return {asked, *(name for name in own if named[name] & wanted)} if ":" in target else {asked} & own
+
+
 def find_garbage(
     inventory: Inventory, links: Collection[Link], blobs: Iterable[StoredBlob], stored_before: float
 ) -> Garbage:
@@ -190,6 +201,13 @@ def find_garbage(
         tuple(digest for image in lost for digest in _before(image, ages, stored_before) if digest not in kept),
         tuple(sorted(told - needed - names)),
     )
+
+
+def find_unknown(inventory: Inventory, blobs: Iterable[StoredBlob]) -> list[Digest]:
+    """Answer what somebody asked for once, and is neither stored nor part of anything that is known."""
+    known = {blob.digest for blob in blobs} | find_targets(inventory, {*map_names(inventory), *inventory.pins})
+    known.update(inventory.contents, *inventory.contents.values())
+    return sorted(inventory.uses.keys() - known)
 
 
 class _Plan:

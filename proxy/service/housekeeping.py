@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import RegistryError, Unavailable
-from proxy.ports import Inventory, Pin, StoredBlob
+from proxy.ports import Inventory, StoredBlob
 from proxy.service.eviction import (
     Departure,
     find_garbage,
@@ -25,7 +25,9 @@ from proxy.service.eviction import (
     find_needed,
     find_pinned,
     find_purged,
+    find_purged_names,
     find_targets,
+    find_unknown,
     map_names,
     plan_eviction,
 )
@@ -46,6 +48,8 @@ GRACE_SECONDS = 3600.0
 """How young content is left alone that nothing leads to: whoever brings it in may not have linked it yet."""
 SUSPENDED_SECONDS = 24 * 3600.0
 """How long a download that broke off is kept for the next one to go on with."""
+ABSENT_SECONDS = 7 * 24 * 3600.0
+"""How long it is remembered that upstream does not have a tag: much longer than it is believed."""
 QUARANTINE_SECONDS = 7 * 24 * 3600.0
 """How long what was not what its digest says is kept for somebody to look at."""
 
@@ -78,7 +82,7 @@ class Housekeeper:
         self._tools = tools
         self._stock = Stock(tools, self.occupancy)
         self._revision: int | None = None
-        self._counted_at = -math.inf
+        self._counted_at = self._tidied_at = -math.inf
         self._is_in_doubt = False
         self._is_short = False
         self._stuck: set[Digest] = set()
@@ -163,6 +167,12 @@ class Housekeeper:
                 self._rest(began)
             elif self.occupancy.excess() > 0:  # more came in meanwhile
                 self._woken.set()
+        await self._tidy_now_and_then(began)
+
+    async def _tidy_now_and_then(self, moment: float) -> None:
+        if not self._tools.ledger.needs_rebuild and moment - self._tidied_at >= COUNT_SECONDS:
+            self._tidied_at = moment
+            await self.tidy()
 
     def _rest(self, began: float) -> None:
         """Try nothing again for a while: what was tried since then made no room."""
@@ -178,6 +188,19 @@ class Housekeeper:
             _, suspended = await self._stock.list_blobs()
             for blob in self._older(suspended, SUSPENDED_SECONDS):
                 await self._stock.drop_suspended(blob)
+
+    async def tidy(self) -> None:
+        """Forget what was asked for in vain, and throw away what was put aside long ago."""
+        now = self._tools.clock.now()
+        async with self._at_work:
+            for blob in self._older(await self._tools.store.list_quarantined(), QUARANTINE_SECONDS):
+                await self._tools.store.drop_quarantined(blob.digest)
+            await self._tools.ledger.forget_absent(now - ABSENT_SECONDS)
+            blobs = await self._tools.store.list_blobs()
+            inventory = await self._stock.take_inventory()
+            recent = {digest for digest, moment in inventory.uses.items() if moment >= now - GRACE_SECONDS}
+            unknown = await asyncio.to_thread(find_unknown, inventory, blobs)
+            await self._stock.forget([digest for digest in unknown if digest not in recent], now)
 
     async def evict(self) -> Removed:
         """Let leave what has to, so that the cache is some way below its bounds."""
@@ -213,7 +236,7 @@ class Housekeeper:
             blobs, _ = await self._stock.list_blobs()
             inventory = await self._stock.take_inventory()
             images = await asyncio.to_thread(find_images, inventory, blobs)
-            names = _purged_names(inventory, upstream, repository, target)
+            names = find_purged_names(inventory, upstream, repository, target)
             targets = find_targets(inventory, names)
             if target is None:
                 targets |= await self._find_unnamed(upstream, repository) & {image.root for image in images}
@@ -368,14 +391,3 @@ class Housekeeper:
 
     def __repr__(self) -> str:
         return f"<Housekeeper: {self.occupancy!r}>"
-
-
-def _purged_names(inventory: Inventory, upstream: str, repository: str, target: str | None) -> set[Pin]:
-    """Answer the tags that a purge is for, and the digest if it is for one."""
-    named = map_names(inventory)
-    own = {name for name in named if (name.upstream, name.repository) == (upstream, repository)}
-    if target is None:
-        return own
-    asked = Pin(upstream, repository, target)
-    wanted = find_targets(inventory, {asked})
-    return {asked, *(name for name in own if named[name] & wanted)} if ":" in target else {asked} & own

@@ -121,6 +121,13 @@ class SqliteCatalog(Database):
         await self.change(lambda file: [file.execute(statement, row) for statement in schema.FORGET_TAG])
         self._tell_watchers()
 
+    async def forget_absent(self, before: float, /) -> None:
+        """Forget what upstream said before a moment not to have, or not to show, under tags that lead nowhere else.
+
+        Raises Unavailable if the file cannot be written.
+        """
+        await self.change(lambda file: file.execute(schema.FORGET_ABSENT, (before,)))
+
     def read_revision(self) -> int:
         """Answer how often content was taken away behind somebody's back."""
         return sum(count for (count,) in self.find(schema.READ_REVISION, ()))

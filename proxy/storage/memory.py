@@ -254,6 +254,13 @@ class MemoryCatalog:
         self._answers.pop((upstream, repository, tag), None)
         self._tell_watchers()
 
+    async def forget_absent(self, before: float, /) -> None:
+        """Forget what upstream said before a moment not to have, or not to show, under tags that lead nowhere else."""
+        known = {tag for *_, tag in self._answers} | {one.tag for one in self.list_tags()}
+        for key, record in list(self._tags.items()):
+            if record.checked_at < before and record.tag not in known:
+                del self._tags[key]
+
     async def finish_rebuild(self) -> None:
         """Remember that it knows all that can be found out."""
         self.needs_rebuild = False

@@ -87,5 +87,9 @@ FORGET_TAG = (
     "DELETE FROM tags WHERE upstream = ? AND repository = ? AND tag = ?",
     "DELETE FROM answers WHERE upstream = ? AND repository = ? AND tag = ?",
 )
+FORGET_ABSENT = """
+DELETE FROM tags WHERE checked_at < ?
+    AND tag NOT IN (SELECT tag FROM tags WHERE state = 'present' UNION SELECT tag FROM answers)
+"""
 READ_REVISION = "SELECT count FROM revision"
 RAISE_REVISION = "INSERT INTO revision (id, count) VALUES (0, 1) ON CONFLICT DO UPDATE SET count = count + 1"

@@ -53,6 +53,7 @@ steps = st.one_of(
     st.builds(lambda uses: lambda books: books.put_uses(uses), st.dictionaries(_digests, _moments)),
     st.builds(lambda gone: lambda books: books.forget_content(gone), st.lists(_digests)),
     st.builds(lambda name: lambda books: books.forget_tag("u", "r", name), _names),
+    st.builds(lambda moment: lambda books: books.forget_absent(moment), st.sampled_from((0.5, 2.0))),
     st.just(lambda books: books.raise_revision()),
 )
 pin_steps = st.one_of(
@@ -192,6 +193,25 @@ class LedgerContract:
         assert inventory.answers == {("docker.io", "library/debian", "wheezy"): TWO}
         assert inventory.uses == {ONE: 1.0}
         assert books.find_tag(*TAG) is None
+
+    async def test_what_upstream_does_not_have_is_forgotten_where_the_tag_leads_nowhere(self, books: Books) -> None:
+        absent = [
+            replace(JESSIE, tag=tag, repository=repository, state=state, descriptor=None, checked_at=moment)
+            for tag, repository, state, moment in (
+                ("unknown", "library/debian", TagState.ABSENT, 1.0),
+                ("unknown", "arm32v7/debian", TagState.DENIED, 1.0),
+                ("new", "library/debian", TagState.ABSENT, 5.0),
+                (JESSIE.tag, "arm32v7/debian", TagState.ABSENT, 1.0),
+                ("made", "library/debian", TagState.ABSENT, 1.0),
+            )
+        ]
+        for record in (replace(JESSIE, checked_at=1.0), *absent):
+            await books.put_tag(record)
+        await books.put_answer(JESSIE.upstream, JESSIE.repository, "made", TWO)
+        await books.forget_absent(5.0)
+        left = [one for one in absent if books.find_tag(one.upstream, one.repository, one.tag) == one]
+        assert left == absent[2:]
+        assert [one.tag for one in books.list_tags()] == [JESSIE.tag]
 
     async def test_forgetting_nothing_and_the_unknown_is_harmless(self, books: Books) -> None:
         await books.forget_content([])

@@ -16,7 +16,9 @@ from proxy.service.eviction import (
     find_needed,
     find_pinned,
     find_purged,
+    find_purged_names,
     find_targets,
+    find_unknown,
     plan_eviction,
 )
 
@@ -257,3 +259,24 @@ def test_of_images_that_share_what_is_read_no_more_leave_than_have_to() -> None:
         is_busy={digest("base")}.__contains__,
     )
     assert [len(departure.leaving) for departure in plan] == [2]
+
+
+def test_what_is_asked_for_is_unknown_unless_it_is_stored_or_something_known_leads_to_it() -> None:
+    record = TagRecord("u", "r", "t", TagState.PRESENT, 1.0, Descriptor(OCI_INDEX, digest("tagged"), 1))
+    uses = dict.fromkeys(map(digest, ("stored", "m", "missing", "tagged", "made", "pinned", "unknown")), 1.0)
+    pins = frozenset({Pin("u", "r", str(digest("pinned")))})
+    inventory = Inventory((record,), {("u", "r", "t"): digest("made")}, contents_of({"m": "missing"}), uses, pins)
+    assert find_unknown(inventory, blobs_of("stored")) == [digest("unknown")]
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [(None, {"t", "s"}), ("t", {"t"}), ("absent", set()), (str(digest("m")), {"t", "s", str(digest("m"))})],
+    ids=["all of a repository", "a tag", "no tag", "a digest"],
+)
+def test_a_purge_is_for_tags_and_what_is_named(target: str | None, names: set[str]) -> None:
+    found = Descriptor(OCI_INDEX, digest("m"), 1)
+    places = (("r", "t"), ("r", "s"), ("other", "t"))
+    records = tuple(TagRecord("u", place, tag, TagState.PRESENT, 1.0, found) for place, tag in places)
+    purged = find_purged_names(Inventory(records), "u", "r", target)
+    assert purged == {Pin("u", "r", name) for name in names}

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable
-from proxy.ports import StoredBlob
+from proxy.ports import StoredBlob, TagRecord, TagState
 from proxy.service import housekeeping
 from proxy.service.housekeeping import Housekeeper, Removed
 from proxy.service.occupancy import Limits
@@ -237,6 +237,36 @@ async def test_what_broke_off_a_day_ago_leaves_unasked(disk: Kept) -> None:
         await keeper.count()
         assert bool(await disk.store.list_suspended()) is is_there
     assert keeper.occupancy.stored_bytes == 0
+
+
+async def test_what_was_asked_for_in_vain_is_forgotten_in_time(house: House) -> None:
+    catalog, unknown = house.kept.catalog, digest_of("unknown")
+    image = await house.put_image("m", "l", digest_of("not fetched"))
+    await house.use(image, unknown, digest_of("not fetched"))
+    await catalog.put_tag(TagRecord("docker.io", "library/debian", "unknown", TagState.ABSENT, house.clock.now()))
+    keeper = house.keeper()
+    await keeper.look_after()
+    assert unknown in (await catalog.take_inventory()).uses
+    house.clock.jump(housekeeping.GRACE_SECONDS + 1)
+    await keeper.look_after()
+    assert unknown in (await catalog.take_inventory()).uses
+    house.clock.tick(housekeeping.COUNT_SECONDS)
+    await keeper.look_after()
+    assert set((await catalog.take_inventory()).uses) == {image, digest_of("not fetched")}
+    assert catalog.find_tag("docker.io", "library/debian", "unknown")
+    house.clock.tick(housekeeping.ABSENT_SECONDS)
+    await keeper.look_after()
+    assert not catalog.find_tag("docker.io", "library/debian", "unknown")
+
+
+async def test_what_was_put_aside_long_ago_leaves_unasked(disk: Kept) -> None:
+    house = House(disk)
+    await disk.store.quarantine(await house.put("one"))
+    (aside,) = await disk.store.list_quarantined()
+    for age, is_there in ((housekeeping.QUARANTINE_SECONDS - 60, True), (housekeeping.QUARANTINE_SECONDS + 60, False)):
+        house.clock.jump(aside.stored_at + age - house.clock.now())
+        await house.keeper().tidy()
+        assert bool(await disk.store.list_quarantined()) is is_there
 
 
 async def test_what_cannot_be_removed_is_not_taken_for_removed() -> None:
