@@ -38,8 +38,8 @@ class Room(Protocol):
     async def wait(self) -> None:
         """Wait until what has to leave for it has left, or cannot."""
 
-    def release(self, digest: Digest, stored: int, /) -> None:
-        """Hear that it was written, and takes so many bytes now, or none."""
+    def release(self, digest: Digest, stored: int, /, *, suspended: int = 0) -> None:
+        """Hear that it was written, and takes so many bytes now, or none; or that so many wait for the next try."""
 
 
 class EndlessRoom:
@@ -52,7 +52,7 @@ class EndlessRoom:
     async def wait(self) -> None:
         """Wait for nothing."""
 
-    def release(self, _digest: Digest, _stored: int, /) -> None:
+    def release(self, _digest: Digest, _stored: int, /, *, suspended: int = 0) -> None:
         """Hear it, and forget it."""
 
 
@@ -311,11 +311,13 @@ class Fill:
     async def _end(self) -> None:
         if self._abandoned is not None:
             self._abandoned.cancel()
+        suspended = 0
         if self._ingest is not None:
             # What broke off is gone on with by the next fill, after a restart too. What is wrong is not.
             is_sound = self.written > 0 and isinstance(self._error, UpstreamUnreachable | Unavailable)
             await (self._ingest.suspend() if is_sound else self._ingest.abort())
-        self._tools.room.release(self.digest, self.written if self._is_stored() else 0)
+            suspended = self.written if is_sound else 0
+        self._tools.room.release(self.digest, self.written if self._is_stored() else 0, suspended=suspended)
         self._is_over = True
         self._wake()
         self._close_if_done()

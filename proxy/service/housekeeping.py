@@ -40,7 +40,7 @@ COUNT_SECONDS = 3600.0
 """How often everything is counted anew: what no fill brought in is known only then."""
 REST = 10.0
 """How long nothing is tried again after a run that made no room at all: as many times what it took."""
-MAX_WAIT_SECONDS = 5.0
+MAX_WAIT_SECONDS, WAIT_STEP_SECONDS = 2.0, 0.02
 """How long a download waits at most for others to leave: it is better a little over the bound than not at all."""
 FEW_IMAGES = 16
 """After how many images that left the catalog is told: until then it knows of content that is not there any more."""
@@ -89,6 +89,7 @@ class Housekeeper:
         """What did not leave with its images when it should have, and is not tried again as long as others can."""
         self._resting_until = -math.inf
         self._is_running = False
+        self._is_failing = False
         self._woken = asyncio.Event()
         self._looked = asyncio.Event()
         """Set, and replaced, whenever what was necessary is done."""
@@ -109,9 +110,14 @@ class Housekeeper:
         """Wait until what has to leave has left, or nothing more can; never long, and not where nobody keeps house."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MAX_WAIT_SECONDS):
-                while self._is_running and not self._is_resting() and self.occupancy.excess() > 0:
+                while self._may_make_room() and self.occupancy.excess() > 0:
                     self._woken.set()
                     await self._looked.wait()
+                    if self._is_resting():
+                        await asyncio.sleep(WAIT_STEP_SECONDS)  # what is in use now may not be so in a moment
+
+    def _may_make_room(self) -> bool:
+        return self._is_running and not self._is_failing and self.occupancy.can_fit()
 
     def release(self, digest: Digest, stored: int, /, *, suspended: int = 0) -> None:
         """Hear that a blob was written, and takes so many bytes now, or none; or broke off, and so many are kept."""
@@ -145,7 +151,8 @@ class Housekeeper:
         try:
             await self.look_after()
         except RegistryError as error:
-            self._rest(began)
+            self._is_failing = True
+            self._rest(began, at_least=POLL_SECONDS)
             self._tools.events.warn("cache.not_kept", reason=error.message)
         self._looked.set()
         self._looked = asyncio.Event()
@@ -163,6 +170,7 @@ class Housekeeper:
         if not self._is_resting() and (self._is_in_doubt or self.occupancy.excess() > 0):
             self._is_in_doubt = False
             evicted = await self.evict()
+            self._is_failing = False
             if not evicted.size:
                 self._rest(began)
             elif self.occupancy.excess() > 0:  # more came in meanwhile
@@ -174,10 +182,9 @@ class Housekeeper:
             self._tidied_at = moment
             await self.tidy()
 
-    def _rest(self, began: float) -> None:
+    def _rest(self, began: float, *, at_least: float = 0.0) -> None:
         """Try nothing again for a while: what was tried since then made no room."""
-        now = self._tools.clock.monotonic()
-        self._resting_until = now + max(POLL_SECONDS, REST * (now - began))
+        self._resting_until = (now := self._tools.clock.monotonic()) + max(at_least, REST * (now - began))
 
     def _is_resting(self) -> bool:
         return self._tools.clock.monotonic() < self._resting_until

@@ -120,6 +120,7 @@ class _Refusing:
         self.size = size
         self.told: list[tuple[str, int | None]] = []
         self.waited = 0
+        self.suspended = 0
 
     def reserve(self, _digest: Digest, size: int | None, /) -> bool:
         self.told.append(("reserve", size))
@@ -128,8 +129,9 @@ class _Refusing:
     async def wait(self) -> None:
         self.waited += 1
 
-    def release(self, _digest: Digest, stored: int, /) -> None:
+    def release(self, _digest: Digest, stored: int, /, *, suspended: int = 0) -> None:
         self.told.append(("release", stored))
+        self.suspended = suspended
 
 
 @pytest.mark.parametrize("is_size_known", [False, True])
@@ -142,6 +144,16 @@ async def test_a_blob_that_there_is_no_room_for_is_served_and_not_kept(*, is_siz
         assert filling.events.warnings == []
         assert len(filling.events.named("fill.uncached")) == 1
         assert room.told == [*([] if is_size_known else [("reserve", None)]), ("reserve", SIZE), ("release", 0)]
+
+
+async def test_who_keeps_count_hears_what_waits_for_the_next_try() -> None:
+    room = _Refusing(-1)
+    async with open_filling(noise(SIZE), room=room) as filling:
+        filling.upstream.manners.breaks_at = [3 * CHUNK] * 7
+        await read_until_error(filling, UpstreamUnreachable)
+        await filling.wait_over()
+        assert room.told[-1] == ("release", 0)
+        assert room.suspended == 3 * CHUNK
 
 
 async def test_who_keeps_count_hears_what_was_stored() -> None:
