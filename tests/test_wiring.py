@@ -19,6 +19,11 @@ OWN = UpstreamSettings(url="http://127.0.0.1:5001")
 GHCR = UpstreamSettings(name="ghcr.io")
 
 
+def own_threads() -> set[threading.Thread]:
+    """Answer the threads that there are, but for those of the event loop's own executor, which end with the loop."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+
+
 def patterns(settings: Settings, upstream: UpstreamSettings) -> set[str]:
     return {template.pattern for template in build_policy(settings, upstream).templates}
 
@@ -57,34 +62,34 @@ def test_official_names_can_be_switched_off() -> None:
 
 
 async def test_opening_needs_no_network_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    tasks, threads = asyncio.all_tasks(), own_threads()
     settings = Settings(upstream=(replace(HUB, url="http://127.0.0.1:9"), GHCR))
     async with open_proxy(settings, tmp_path / "cache", SilentEvents()) as running:
         assert set(running.fronts) == {"docker.io", "ghcr.io"}
         assert running.owns_cache
     assert asyncio.all_tasks() == tasks
-    assert set(threading.enumerate()) == threads
+    assert own_threads() == threads
 
 
 async def test_a_failure_inside_leaves_nothing_behind_either(tmp_path: Path) -> None:
-    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    tasks, threads = asyncio.all_tasks(), own_threads()
     with pytest.raises(ZeroDivisionError):
         async with open_proxy(Settings(), tmp_path / "cache", SilentEvents()):
             raise ZeroDivisionError
     assert asyncio.all_tasks() == tasks
-    assert set(threading.enumerate()) == threads
+    assert own_threads() == threads
     async with open_proxy(Settings(), tmp_path / "cache", SilentEvents()) as again:
         assert again.owns_cache
 
 
 async def test_what_cannot_be_opened_leaves_nothing_behind(tmp_path: Path) -> None:
-    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    tasks, threads = asyncio.all_tasks(), own_threads()
     (tmp_path / "catalog.sqlite").mkdir()
     with pytest.raises(Unavailable, match=r"the catalog .* cannot be opened"):
         async with open_proxy(Settings(), tmp_path, SilentEvents()):
             raise AssertionError
     assert asyncio.all_tasks() == tasks
-    assert set(threading.enumerate()) == threads
+    assert own_threads() == threads
 
 
 async def test_the_cache_folder_is_an_image_layout_from_the_first_moment(tmp_path: Path) -> None:
