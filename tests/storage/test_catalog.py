@@ -3,6 +3,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -270,3 +271,17 @@ def test_a_catalog_is_closed_whatever_happens_inside(path: Path, scribe: Executo
 
 def test_a_catalog_is_known_by_its_file(opened: SqliteCatalog, path: Path) -> None:
     assert repr(opened) == f"<SqliteCatalog {path}>"
+
+
+async def test_a_proven_link_is_remembered_until_something_newer_is_told(opened: SqliteCatalog, path: Path) -> None:
+    await opened.put_links([LINK])
+    assert opened.find_link(*_PLACE) == LINK
+    with sqlite3.connect(path) as other:
+        other.execute("DELETE FROM links")
+    other.close()
+    assert opened.find_link(*_PLACE) == LINK
+    newer = replace(LINK, origin="library/debian")
+    await opened.put_links([newer])
+    assert opened.find_link(*_PLACE) == newer
+    await opened.forget_content([LINK.digest])
+    assert opened.find_link(*_PLACE) is None
