@@ -25,6 +25,8 @@ class Candidate:
     platform: Platform
     trusted: bool
     """Whether its name alone is proof enough; if not, its image config must not contradict the platform."""
+    checks_binaries: bool = False
+    """Whether a binary out of its layers must not contradict the platform either."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
@@ -37,6 +39,7 @@ class Template:
     pattern: str
     platform: Platform
     trusted: bool = False
+    checks_binaries: bool = False
 
     def apply(self, repository: str, tag: str) -> Candidate | None:
         """Answer the candidate for a tag, or None where the template does not apply or gives no valid name."""
@@ -51,7 +54,7 @@ class Template:
             return None
         if (target_repository, target_tag) == (repository, tag):
             return None
-        return Candidate(target_repository, target_tag, self.platform, self.trusted)
+        return Candidate(target_repository, target_tag, self.platform, self.trusted, self.checks_binaries)
 
 
 def parse_template(pattern: str, platform: Platform, *, trusted: bool = False) -> Template:
