@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.lab import tools
-from tests.lab.containerd import containerd
+from tests.lab.containerd import CONTAINERD_1, CONTAINERD_2, Release, containerd
 from tests.lab.images import Platform
-from tests.lab.programs import run
+from tests.lab.programs import CommandFailed, run
 
 _REGISTRIES_CONF = """\
 unqualified-search-registries = ["docker.io"]
@@ -134,9 +134,10 @@ class Oras:
 class Ctr:
     """`ctr images pull` with a `hosts.toml`, in a containerd of its own."""
 
-    def __init__(self, folder: Path, socket: Path, *, mirror: str) -> None:
-        self._ctr = (tools.require("ctr"), "--address", str(socket))
+    def __init__(self, folder: Path, socket: Path, *, mirror: str, release: Release = CONTAINERD_1) -> None:
+        self._ctr = (tools.require(release.ctr), "--address", str(socket))
         self._hosts = folder / "hosts"
+        self._options = ("--hosts-dir", str(self._hosts), "--snapshotter", "native", *release.pull_options)
         self._count = 0
         (self._hosts / "docker.io").mkdir(parents=True)
         (self._hosts / "docker.io" / "hosts.toml").write_text(_HOSTS_TOML.format(mirror=mirror))
@@ -145,18 +146,20 @@ class Ctr:
         """Pull and unpack the image for a platform; each time into a fresh namespace, which shares nothing."""
         self._count += 1
         ctr = (*self._ctr, "--namespace", f"lab-{self._count}")
-        options = ("--hosts-dir", str(self._hosts), "--snapshotter", "native", "--platform", platform)
-        (await run(*ctr, "images", "pull", *options, reference)).check()
+        (await run(*ctr, "images", "pull", *self._options, "--platform", platform, reference)).check()
         listing = (await run(*ctr, "content", "ls")).check().stdout
-        (digest,) = re.findall(r"gc\.ref\.content\.config=(sha256:[0-9a-f]+)", listing)
+        configs = re.findall(r"gc\.ref\.content\.config=(sha256:[0-9a-f]+)", listing)
+        if not configs:  # containerd 2.x calls it a success
+            raise CommandFailed(f"{ctr[0]}: pulled the index of {reference}, and no image for {platform}")
+        (digest,) = configs
         return str(digest)
 
 
 @asynccontextmanager
-async def ctr_client(folder: Path, *, mirror: str) -> AsyncIterator[Ctr]:
+async def ctr_client(folder: Path, *, mirror: str, release: Release = CONTAINERD_1) -> AsyncIterator[Ctr]:
     """Run a containerd, and yield a client for it."""
-    async with containerd(folder / "containerd") as socket:
-        yield Ctr(folder, socket, mirror=mirror)
+    async with containerd(folder / "containerd", release) as socket:
+        yield Ctr(folder, socket, mirror=mirror, release=release)
 
 
 async def open_client(stack: AsyncExitStack, name: str, folder: Path, mirror: str) -> tuple[Client, str]:
@@ -168,8 +171,10 @@ async def open_client(stack: AsyncExitStack, name: str, folder: Path, mirror: st
             return Buildah(folder, mirror=mirror), "docker.io/library/"
         case "skopeo":
             return Skopeo(folder, mirror=mirror), "docker.io/library/"
-        case "ctr":
-            return await stack.enter_async_context(ctr_client(folder, mirror=mirror)), "docker.io/library/"
+        case "ctr" | "ctr-2":
+            release = CONTAINERD_2 if name == "ctr-2" else CONTAINERD_1
+            ctr = await stack.enter_async_context(ctr_client(folder, mirror=mirror, release=release))
+            return ctr, "docker.io/library/"
         case "crane":
             return Crane(folder, registry=mirror), "library/"
         case _:

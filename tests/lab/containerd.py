@@ -1,7 +1,8 @@
-"""A containerd of the lab's own."""
+"""A containerd of the lab's own: Debian's 1.6, or a 2.x, which pulls by its transfer service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import tools
@@ -17,15 +18,38 @@ address = "{folder}/containerd.sock"
 [ttrpc]
 address = "{folder}/ttrpc.sock"
 """
+# Images for every architecture can be unpacked; the platform stands only for its operating system.
+_UNPACKING = """\
+[plugins."io.containerd.transfer.v1.local"]
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux/amd64"
+snapshotter = "native"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A containerd and the `ctr` that belongs to it."""
+
+    daemon: str
+    """Its program, as `tools` finds it."""
+    ctr: str
+    pull_options: tuple[str, ...] = ()
+    """What makes its `ctr images pull` fetch the metadata of nothing but the one platform."""
+    more_config: str = ""
+
+
+CONTAINERD_1 = Release("containerd", "ctr")
+CONTAINERD_2 = Release("containerd-2", "ctr-2", ("--skip-metadata",), _UNPACKING)
 
 
 @asynccontextmanager
-async def containerd(folder: Path) -> AsyncIterator[Path]:
+async def containerd(folder: Path, release: Release = CONTAINERD_1) -> AsyncIterator[Path]:
     """Run a containerd in a folder, and yield its socket."""
     tools.require_root()
-    ctr = tools.require("ctr")
+    ctr = tools.require(release.ctr)
     socket = folder / "containerd.sock"
-    program = _start(folder)
+    program = _start(folder, release)
 
     async def is_up() -> bool:
         if program.code is not None:
@@ -39,7 +63,7 @@ async def containerd(folder: Path) -> AsyncIterator[Path]:
         await program.stop()
 
 
-def _start(folder: Path) -> Program:
+def _start(folder: Path, release: Release) -> Program:
     folder.mkdir(parents=True)
-    (folder / "config.toml").write_text(_CONFIG.format(folder=folder))
-    return Program(tools.require("containerd"), "-c", str(folder / "config.toml"), log=folder / "log")
+    (folder / "config.toml").write_text(_CONFIG.format(folder=folder) + release.more_config)
+    return Program(tools.require(release.daemon), "-c", str(folder / "config.toml"), log=folder / "log")

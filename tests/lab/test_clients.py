@@ -20,7 +20,7 @@ async def mirror(hub_backend: DockerRegistry) -> AsyncIterator[HubStandIn]:
         yield stand_in
 
 
-@pytest.mark.parametrize("name", ["podman", "buildah", "skopeo", "ctr", "crane", "oras"])
+@pytest.mark.parametrize("name", ["podman", "buildah", "skopeo", "ctr", "ctr-2", "crane", "oras"])
 async def test_a_client_gets_the_platform_it_asks_for(
     mirror: HubStandIn, content: Content, client_folder: Path, name: str
 ) -> None:

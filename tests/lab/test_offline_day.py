@@ -98,6 +98,7 @@ async def test_everybody_pulls_again_what_was_once_pulled(
         ("buildah", SOON_SECONDS),
         ("skopeo", SOON_SECONDS),
         ("ctr", SOON_SECONDS),
+        ("ctr-2", SOON_SECONDS),
         # These two ask again three and four times, and wait in between, before they tell.
         ("crane", 10 * SOON_SECONDS),
         ("oras", 10 * SOON_SECONDS),

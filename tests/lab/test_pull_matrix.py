@@ -23,7 +23,7 @@ JESSIE = {
     ARM_V7: "arm32v7/debian:jessie",
     ARM_V6: "arm32v6/debian:jessie",
 }
-CLIENTS = ["podman", "buildah", "skopeo", "ctr", "crane", "oras"]
+CLIENTS = ["podman", "buildah", "skopeo", "ctr", "ctr-2", "crane", "oras"]
 
 
 @pytest.fixture
