@@ -16,7 +16,9 @@ from aiohttp import ThreadedResolver, web
 from proxy import version
 from proxy.arch.candidates import Template, official_templates, proposal_templates
 from proxy.arch.resolution import Policy
-from proxy.config.schema import CandidateSettings, Settings, UpstreamSettings
+from proxy.config.resolving import CandidateSettings
+from proxy.config.schema import Settings
+from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry

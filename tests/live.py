@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 from aiohttp import web
 
-from proxy.config.schema import CacheSettings, Settings, UpstreamSettings
+from proxy.config.schema import CacheSettings, Settings
+from proxy.config.upstreams import UpstreamSettings
 from proxy.wiring import open_proxy
 from tests.fakes.events import RecordingEvents
 from tests.lab.content import Content, hub_content

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from proxy.cache_folder import open_cache
-from proxy.config.schema import Settings, UpstreamSettings
+from proxy.config.schema import Settings
+from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import Reference
 from proxy.ports import Pin

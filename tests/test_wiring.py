@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.config.parsers import parse_one_platform
-from proxy.config.schema import CandidateSettings, ResolutionSettings, Settings, TemplateSettings, UpstreamSettings
+from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
+from proxy.config.schema import Settings
+from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.telemetry.logs import SilentEvents
 from proxy.wiring import SystemClock, asks_proposal, build_policy, open_proxy

@@ -4,25 +4,36 @@ Every kind of evidence is one row of `EVIDENCE`, strongest first; the first row 
 names it. A row never raises: a forged, overlong or unknown value says nothing, and the next row is asked.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from proxy.arch.kernels import FLOOR, find_variant
-from proxy.arch.words import find_path_platform
+from proxy.arch.user_agents import Engine, parse_user_agent
+from proxy.arch.words import find_path_platform, find_platform
 from proxy.oci.platforms import Platform
 
-MAX_USER_AGENT_LENGTH = 1024
+MAX_PLATFORM_LENGTH = 64
+"""A longer header is nobody's platform."""
 
-PRODUCTS = frozenset({"docker", "cri-o", "balenaengine"})
-"""Clients whose `arch/` is the machine's own, by the first token of their User-Agent (clients.md §1.1)."""
 
-_ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"})
-"""GOARCH values that a container engine is built for."""
+class AnswerMode(StrEnum):
+    """What a tag is answered with where both would do."""
 
-_SYSTEMS = frozenset({"linux", "windows", "freebsd"})
-_TOKEN = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*)/(?P<value>[A-Za-z0-9_.+~:-]+)")
-_UPSTREAM_CLIENT = " UpstreamClient("
+    INDEX = "index"
+    """The index: the client chooses."""
+    MANIFEST = "manifest"
+    """The one image manifest for the client's platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the operator says of whoever comes in by a listener, or from a network."""
+
+    platform: Platform | None = None
+    answer: AnswerMode | None = None
+
+
+NOTHING_ASSIGNED = Assignment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,12 @@ class ClientHints:
 
     path_word: str = ""
     """The platform word that stood in the path, if any."""
+    header: str = ""
+    """The value of its platform header, if any."""
+    listener: Assignment = NOTHING_ASSIGNED
+    """What is said of the listener that it came in by."""
+    rule: Assignment = NOTHING_ASSIGNED
+    """What is said of the network that it came from."""
     user_agent: str = ""
 
 
@@ -40,9 +57,12 @@ class Detection:
 
     platform: Platform | None
     evidence: str
-    """The row that spoke: `path`, `user-agent`, `default`, or `none`."""
+    """The row that spoke: `path`, `header`, `listener`, `client-rule`, `user-agent`, `default`, or `none`."""
     considered: tuple[str, ...] = field(default=())
     """The rows that were asked, in order."""
+    answer: AnswerMode = AnswerMode.INDEX
+    engine: Engine | None = None
+    """What its User-Agent tells of it, whichever evidence spoke: clients of some versions choose in their own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +90,32 @@ def split_path_platform(prefix: str, repository: str) -> PathPlatform | None:
     return PathPlatform("", repository)
 
 
-def parse_user_agent(user_agent: str) -> Platform | None:
-    """Read the platform out of the User-Agent of Docker Engine, CRI-O or balenaEngine; None if it does not tell.
-
-    Shape (moby `dockerversion/useragent.go`): `docker/28.5.1 go/… git-commit/… kernel/6.1.21-v7+ os/linux arch/arm
-    UpstreamClient(…)`. Everything from `UpstreamClient(` on is written by whoever called the engine, so it is cut off.
-    """
-    if len(user_agent) > MAX_USER_AGENT_LENGTH:
-        return None
-    tokens = [_TOKEN.fullmatch(token) for token in user_agent.partition(_UPSTREAM_CLIENT)[0].split()]
-    if not tokens or tokens[0] is None or tokens[0]["name"].lower() not in PRODUCTS:
-        return None
-    values = {token["name"].lower(): token["value"] for token in reversed(tokens) if token is not None}
-    system, architecture = values.get("os", "").lower(), values.get("arch", "")
-    if system not in _SYSTEMS or architecture not in _ARCHITECTURES:
-        return None
-    variant = (find_variant(values.get("kernel", "")) or FLOOR) if architecture == "arm" else ""
-    return Platform(system, architecture, variant).normalised()
-
-
 def _from_path(hints: ClientHints) -> Platform | None:
     return find_path_platform(hints.path_word) if hints.path_word else None
 
 
+def _from_header(hints: ClientHints) -> Platform | None:
+    return find_platform(hints.header) if 0 < len(hints.header) <= MAX_PLATFORM_LENGTH else None
+
+
+def _from_listener(hints: ClientHints) -> Platform | None:
+    return hints.listener.platform
+
+
+def _from_rule(hints: ClientHints) -> Platform | None:
+    return hints.rule.platform
+
+
 def _from_user_agent(hints: ClientHints) -> Platform | None:
-    return parse_user_agent(hints.user_agent)
+    engine = parse_user_agent(hints.user_agent)
+    return engine.platform if engine is not None else None
 
 
 EVIDENCE: tuple[tuple[str, Callable[[ClientHints], Platform | None]], ...] = (
     ("path", _from_path),
+    ("header", _from_header),
+    ("listener", _from_listener),
+    ("client-rule", _from_rule),
     ("user-agent", _from_user_agent),
 )
 
@@ -106,10 +123,17 @@ EVIDENCE: tuple[tuple[str, Callable[[ClientHints], Platform | None]], ...] = (
 def detect(hints: ClientHints, *, default: Platform | None = None) -> Detection:
     """Answer the platform of a client by the strongest evidence that speaks."""
     considered: list[str] = []
+    answer, engine = _answer_mode(hints), parse_user_agent(hints.user_agent)
     for name, row in EVIDENCE:
         considered.append(name)
         if (platform := row(hints)) is not None:
-            return Detection(platform, name, tuple(considered))
+            return Detection(platform, name, tuple(considered), answer, engine)
     if default is not None:
-        return Detection(default, "default", (*considered, "default"))
-    return Detection(None, "none", tuple(considered))
+        return Detection(default, "default", (*considered, "default"), answer, engine)
+    return Detection(None, "none", tuple(considered), answer, engine)
+
+
+def _answer_mode(hints: ClientHints) -> AnswerMode:
+    if _from_path(hints) is not None:
+        return AnswerMode.MANIFEST
+    return hints.listener.answer or hints.rule.answer or AnswerMode.INDEX

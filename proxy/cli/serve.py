@@ -11,7 +11,8 @@ import click
 from aiohttp import web
 
 from proxy.cli.options import cache_directory, read_settings, settings_options
-from proxy.config.schema import ServerSettings, Settings
+from proxy.config.schema import Settings
+from proxy.config.serving import ServerSettings
 from proxy.oci.errors import Unavailable
 from proxy.server.encryption import build_tls
 from proxy.server.middleware import ServerEvents

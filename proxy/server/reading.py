@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
-from proxy.arch.detection import MAX_USER_AGENT_LENGTH, ClientHints, Detection, detect
+from proxy.arch.detection import ClientHints, Detection, detect
+from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from proxy.oci.routes import parse_route, quote_path
@@ -44,7 +45,7 @@ def read_accept(lines: str) -> frozenset[str]:
 @lru_cache(MAX_REMEMBERED)
 def read_client(path_word: str, user_agent: str, default: Platform | None) -> Detection:
     """Answer the platform of a client by what it shows of itself."""
-    return detect(ClientHints(path_word, user_agent), default=default)
+    return detect(ClientHints(path_word, user_agent=user_agent), default=default)
 
 
 @_remembered

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from proxy.arch.choice import Asker
+from proxy.arch.detection import AnswerMode
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidQuery, Unsupported
@@ -107,7 +108,7 @@ class RegistryHandler:
 
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
         detection = detect_client(asked.request, asked.place.path_word, self._default_platform)
-        asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.evidence == "path")
+        asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.answer is AnswerMode.MANIFEST)
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
         return self._document(asked, answer, self._heads.find(answer, detection, asked.namespace))
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from proxy.config.schema import CacheSettings, Settings, UpstreamSettings
+from proxy.config.schema import CacheSettings, Settings
+from proxy.config.upstreams import UpstreamSettings
 from tests.lab.images import Image, build_image
 from tests.live import Pulled, pull, run_proxy
 

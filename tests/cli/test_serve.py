@@ -19,7 +19,8 @@ import pytest
 
 from proxy.cli.options import read_settings
 from proxy.cli.serve import run
-from proxy.config.schema import ServerSettings, Settings
+from proxy.config.schema import Settings
+from proxy.config.serving import ServerSettings
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.version import VERSION
 from proxy.wiring import open_proxy

@@ -6,7 +6,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.arch.detection import MAX_USER_AGENT_LENGTH, ClientHints, detect
+from proxy.arch.detection import ClientHints, detect
+from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
 from proxy.oci import media_types
 from proxy.oci.errors import InvalidDigest, NameUnknown
 from proxy.oci.platforms import Platform
@@ -81,4 +82,4 @@ def test_who_sends_no_accept_accepts_anything() -> None:
 def test_a_client_is_detected_as_if_nothing_were_remembered(agent: str, word: str, default: Platform | None) -> None:
     for _ in range(2):
         found = detect_client(request(headers={"User-Agent": agent}), word, default)
-        assert found == detect(ClientHints(word, agent), default=default)
+        assert found == detect(ClientHints(word, user_agent=agent), default=default)

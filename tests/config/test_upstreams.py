@@ -1,0 +1,51 @@
+"""Registries to pull from: which are public, and whose token services are known."""
+
+import pytest
+
+from proxy.config.upstreams import PUBLIC_HOSTS, TOKEN_HOSTS, UpstreamSettings
+
+
+@pytest.mark.parametrize(
+    ("url", "is_public"),
+    [
+        (None, True),
+        ("https://registry-1.docker.io", True),
+        ("https://europe-docker.pkg.dev", True),
+        ("https://ghcr.io", True),
+        ("https://registry.lan:5000", False),
+        ("http://127.0.0.1:5001", False),
+        ("https://notdocker.io", False),
+    ],
+)
+def test_strangers_own_names_on_the_large_registries(url: str | None, *, is_public: bool) -> None:
+    assert UpstreamSettings(url=url).is_public is is_public
+
+
+@pytest.mark.parametrize("host", PUBLIC_HOSTS)
+def test_every_large_registry_is_public_and_so_is_whatever_is_below_it(host: str) -> None:
+    assert UpstreamSettings(name=host).is_public
+    assert UpstreamSettings(name="mirror", url=f"https://mirror.{host}:8443").is_public
+    assert not UpstreamSettings(name=f"{host}.example").is_public
+    assert not UpstreamSettings(name=f"x{host}").is_public
+
+
+@pytest.mark.parametrize("host", TOKEN_HOSTS)
+def test_only_a_registry_that_is_known_has_a_token_service_elsewhere(host: str) -> None:
+    assert UpstreamSettings(name="x", url=f"https://{host}").all_token_hosts == set(TOKEN_HOSTS[host])
+    assert UpstreamSettings(name="x", url=f"https://{host}:8443").all_token_hosts == frozenset()
+
+
+def test_an_operator_knows_better() -> None:
+    assert UpstreamSettings(url="http://127.0.0.1:1", public="true").is_public
+    assert not UpstreamSettings(public="false").is_public
+
+
+def test_docker_hub_s_tokens_come_from_its_own_service_and_no_other_registry_s_do() -> None:
+    assert UpstreamSettings().all_token_hosts == {"auth.docker.io"}
+    assert UpstreamSettings(url="http://127.0.0.1:1").all_token_hosts == frozenset()
+    assert UpstreamSettings(token_hosts=("Auth.Example",)).all_token_hosts == {"auth.docker.io", "auth.example"}
+
+
+def test_an_upstream_is_where_its_name_says_unless_told() -> None:
+    assert UpstreamSettings(name="ghcr.io").address == "https://ghcr.io"
+    assert UpstreamSettings(name="x", url="http://127.0.0.1:1").address == "http://127.0.0.1:1"
