@@ -1,19 +1,30 @@
 """Where a build for a platform may live: templates, and the candidates that they give for a tag.
 
-A template holds `{name}` (the repository without `library/`, for names without a namespace only), or `{repository}`
-(as it is), and may hold `{tag}`. Which templates apply is the operator's word, but for two tables: Docker's own
+A template is a name with fields in it, for a repository `owner/app`:
+
+* `{repository}`, as it is: `{repository}-armhf:{tag}`;
+* `{namespace}` and `{base}`, its parts before and after the last slash: `{namespace}/rpi-{base}:{tag}`;
+* `{name}`, the repository without `library/`, for names without a namespace only: `arm32v7/{name}:{tag}`;
+* `{tag}`: `{repository}:armhf-{tag}`, `{repository}:{tag}-armhf`.
+
+Which templates apply is the operator's word, but for two tables: Docker's own
 namespaces, and the forum proposal's, which are never asked on a registry where a stranger may own such a name.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from proxy.arch.corrections import NO_CORRECTIONS, Corrections
 from proxy.arch.words import FROZEN, OFFICIAL, PROPOSAL
 from proxy.oci.errors import InvalidName, InvalidSetting, InvalidTag
 from proxy.oci.platforms import Platform
 from proxy.oci.references import LIBRARY, parse_repository, parse_tag, short_name
 
-FIELDS = ("{name}", "{repository}", "{tag}")
+FIELDS = ("{name}", "{repository}", "{namespace}", "{base}", "{tag}")
+_NAMES = ("{name}", "{repository}", "{base}")
+_FIELD = re.compile(r"\{[^{}]*\}")
+"""Fields of which other name would be the same for every repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,8 @@ class Candidate:
     """Whether its name alone is proof enough; if not, its image config must not contradict the platform."""
     checks_binaries: bool = False
     """Whether a binary out of its layers must not contradict the platform either."""
+    corrections: Corrections = NO_CORRECTIONS
+    """What the operator knows better than the images under this name."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
@@ -45,8 +58,10 @@ class Template:
         """Answer the candidate for a tag, or None where the template does not apply or gives no valid name."""
         if "{name}" in self.pattern and "/" in short_name(repository):
             return None
-        text = self.pattern.replace("{name}", short_name(repository)).replace("{repository}", repository)
-        target_repository, _, target_tag = text.replace("{tag}", tag).rpartition(":")
+        namespace, _, base = repository.rpartition("/")
+        values = dict(zip(FIELDS, (short_name(repository), repository, namespace, base, tag), strict=True))
+        text = _FIELD.sub(lambda found: values.get(found[0], found[0]), self.pattern)
+        target_repository, _, target_tag = text.rpartition(":")
         try:
             parse_repository(target_repository)
             parse_tag(target_tag)
@@ -57,21 +72,31 @@ class Template:
         return Candidate(target_repository, target_tag, self.platform, self.trusted, self.checks_binaries)
 
 
-def parse_template(pattern: str, platform: Platform, *, trusted: bool = False) -> Template:
+def parse_template(
+    pattern: str, platform: Platform, *, trusted: bool = False, checks_binaries: bool = False
+) -> Template:
     """Check a pattern as an operator writes it; `:{tag}` is added where no tag is given.
 
     Raises:
-        InvalidSetting: It has neither `{name}` nor `{repository}`, an unknown field, or gives no valid name.
+        InvalidSetting: It names one repository for all, has an unknown field, or gives no valid name.
+    """
+    if not any(name in pattern for name in _NAMES):
+        raise InvalidSetting(f"candidate {pattern!r} needs one of {', '.join(_NAMES)} in it")
+    return parse_source(pattern, platform, trusted=trusted, checks_binaries=checks_binaries)
+
+
+def parse_source(pattern: str, platform: Platform, *, trusted: bool = True, checks_binaries: bool = False) -> Template:
+    """Check a pattern that an operator names for certain repositories only: it needs no field.
+
+    Raises:
+        InvalidSetting: It has an unknown field, or gives no valid name.
     """
     whole = pattern if ":" in pattern else f"{pattern}:{{tag}}"
-    sample = whole
-    for name in FIELDS:
-        sample = sample.replace(name, "x")
-    if "{name}" not in whole and "{repository}" not in whole:
-        raise InvalidSetting(f"candidate {pattern!r} needs {{name}} or {{repository}} in it")
-    if "{" in sample or Template(whole, platform).apply(f"{LIBRARY}name", "tag") is None:
+    template = Template(whole, platform, trusted, checks_binaries)
+    unknown = any(field not in FIELDS for field in _FIELD.findall(whole))
+    if unknown or template.apply(f"{LIBRARY}name", "tag") is None:
         raise InvalidSetting(f"candidate {pattern!r} gives no valid name; its fields are {', '.join(FIELDS)}")
-    return Template(whole, platform, trusted)
+    return template
 
 
 def official_templates() -> tuple[Template, ...]:

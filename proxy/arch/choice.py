@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
+from proxy.arch.entries import Entry
 from proxy.arch.questions import Present, Unreachable
-from proxy.arch.resolution import Entry, Resolution
+from proxy.arch.resolution import Resolution
 from proxy.arch.synthesis import Synthesis
 from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor

@@ -59,7 +59,7 @@ def examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> Ask
 
 
 def _descend(candidate: Candidate, index: Index, depth: int) -> Asking[Finding]:
-    images = [entry for entry in index.manifests if entry.is_runnable]
+    images = [candidate.corrections.correct_entry(entry) for entry in index.manifests if entry.is_runnable]
     child = _pick_child(candidate, images)
     if child is None or depth >= MAX_INDEX_DEPTH:
         there = describe_platforms(entry.platform for entry in images)
@@ -97,7 +97,8 @@ def _pick_child(candidate: Candidate, images: Sequence[Descriptor]) -> Descripto
 def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> Finding:
     if not isinstance(claim, ConfigPlatform):
         return _unread(f"its config is {describe(claim)}")
-    if claim.platform is not None and contradicts(candidate.platform, claim.platform):
+    believed = candidate.corrections.correct(claim.platform)
+    if believed is not None and contradicts(candidate.platform, believed):
         return Finding(None, f"refused: its config says {claim.platform}")
     return Finding(Addition(candidate.platform, descriptor), f"an image whose config says {describe_claim(claim)}")
 

@@ -1,0 +1,112 @@
+"""What upstream itself has under a tag, as it is meant: the part of an answer that is there before any addition."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from proxy.arch.corrections import Corrections
+from proxy.arch.entries import Entry
+from proxy.arch.questions import (
+    Absent,
+    Asking,
+    ConfigPlatform,
+    ConfigQuestion,
+    Present,
+    Unreachable,
+    describe_claim,
+    describe_platforms,
+)
+from proxy.arch.trail import Trail
+from proxy.oci.manifests import Descriptor, ImageManifest, Index
+from proxy.oci.platforms import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What upstream has."""
+
+    document: Index | Descriptor | None
+    """Its index, or the descriptor of its single image with the platform that it is for; None where there is nothing
+    that could be added to."""
+    entries: tuple[Entry, ...] = ()
+    """The images in it."""
+    is_changed: bool = False
+    """Whether it is meant otherwise than upstream wrote it, so that upstream's document will not do."""
+    is_known: bool = True
+    """False where the platform of a single image could not be asked."""
+    is_closed: bool = False
+    """Whether it is of a kind that nothing can be added to, such as a manifest of schema 1."""
+
+    def without(self, platforms: Collection[Platform]) -> "Base":
+        """Answer this without upstream's own images for some platforms, and without what attests them."""
+        dropped = {
+            entry.descriptor.digest
+            for entry in self.entries
+            if entry.platform is not None and entry.platform.normalised() in platforms
+        }
+        kept = tuple(
+            entry for entry in self.entries if not (entry.platform and entry.platform.normalised() in platforms)
+        )
+        if len(kept) == len(self.entries):
+            return self
+        if not isinstance(self.document, Index):
+            return replace(self, document=None, entries=kept, is_changed=True)
+        stays = {entry.descriptor.digest for entry in kept}
+        manifests = tuple(
+            entry
+            for entry in self.document.manifests
+            if not (entry.platform is not None and entry.is_runnable and entry.platform.normalised() in platforms)
+            and not (entry.attests in dropped and entry.attests not in stays)
+        )
+        return replace(self, document=replace(self.document, manifests=manifests), entries=kept, is_changed=True)
+
+
+def read_base(
+    repository: str, tag: str, upstream: Present | Absent, corrections: Corrections, trail: Trail, *, needed: bool
+) -> Asking[tuple[Base, Trail]]:
+    """Read what upstream has under a tag.
+
+    Args:
+        repository: Its name.
+        tag: Its tag.
+        upstream: What upstream answered, with the document if there is one.
+        corrections: What the operator knows better.
+        trail: What was found out before.
+        needed: Whether it matters what platform a single image is for: its config is asked only then.
+    """
+    if isinstance(upstream, Absent):
+        return Base(None), trail
+    match upstream.document:
+        case Index() as index:
+            return _read_index(repository, tag, index, corrections, trail)
+        case ImageManifest() as image if needed:
+            (answer,) = yield (ConfigQuestion(repository, image.config),)
+            trail = trail.add("upstream", f"one image for {describe_claim(answer)}, as its config says")
+            claim = answer.platform if isinstance(answer, ConfigPlatform) else None
+            believed = corrections.correct(claim)
+            if believed != claim:
+                trail = trail.add("upstream", f"meant for {believed}, as a rule says")
+            explicit = believed.explicit() if believed and believed.is_known else None
+            base = _single(repository, tag, upstream.descriptor, explicit)
+            is_known = not isinstance(answer, Unreachable)
+            return replace(base, is_changed=believed != claim, is_known=is_known), trail
+        case ImageManifest():
+            return _single(repository, tag, upstream.descriptor, None), trail
+        case _:
+            trail = trail.add("upstream", f"a {upstream.descriptor.media_type}: passed on as it is")
+            return Base(None, (Entry(None, upstream.descriptor, repository, tag),), is_closed=True), trail
+
+
+def _read_index(repository: str, tag: str, index: Index, corrections: Corrections, trail: Trail) -> tuple[Base, Trail]:
+    manifests = tuple(corrections.correct_entry(entry) for entry in index.manifests)
+    images = [entry for entry in manifests if entry.is_runnable]
+    trail = trail.add("upstream", f"index of {describe_platforms(entry.platform for entry in images)}")
+    is_changed = any(one is not other for one, other in zip(manifests, index.manifests, strict=True))
+    if is_changed:
+        trail = trail.add("upstream", "platforms corrected, as a rule says")
+    entries = tuple(Entry(entry.platform, entry, repository, tag) for entry in images)
+    return Base(replace(index, manifests=manifests), entries, is_changed), trail
+
+
+def _single(repository: str, tag: str, descriptor: Descriptor, platform: Platform | None) -> Base:
+    described = replace(descriptor, platform=platform)
+    return Base(described, (Entry(platform, described, repository, tag),))
