@@ -3,6 +3,7 @@ from hypothesis import given
 
 from proxy.arch.corrections import NO_CORRECTIONS, Correction, Corrections, join_corrections
 from proxy.oci.manifests import Index, parse_manifest
+from proxy.oci.platforms import Platform
 from tests.arch.worlds import image, index, linux
 from tests.strategies import platforms
 
@@ -25,8 +26,8 @@ def test_one_for_everything_is_also_for_what_claims_nothing() -> None:
 
 
 @given(platforms)
-def test_without_corrections_everything_is_believed(platform: object) -> None:
-    assert NO_CORRECTIONS.correct(platform) is platform  # type: ignore[arg-type, comparison-overlap]
+def test_without_corrections_everything_is_believed(platform: Platform) -> None:
+    assert NO_CORRECTIONS.correct(platform) is platform
     assert not NO_CORRECTIONS
 
 
