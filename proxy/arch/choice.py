@@ -2,11 +2,12 @@
 
 By default that is the document itself, index or not: the client chooses, `--platform` works, and pinned digests agree.
 The one image manifest for the client's own platform is the answer instead where the client accepts no index, or where
-its platform stands in the path or a rule (DESIGN §2, step 5).
+its platform stands in the path or a rule (DESIGN §2, step 5). A client that would choose wrongly is answered an index
+of its own (`tailoring`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
@@ -14,8 +15,9 @@ from proxy.arch.entries import Entry
 from proxy.arch.questions import Present, Unreachable
 from proxy.arch.resolution import Resolution
 from proxy.arch.synthesis import Synthesis
+from proxy.arch.tailoring import chooses_well, tailor
 from proxy.oci import media_types
-from proxy.oci.manifests import Descriptor
+from proxy.oci.manifests import Descriptor, Index
 from proxy.oci.platforms import Platform
 
 LEGACY_PLATFORM = Platform("linux", "amd64")
@@ -39,8 +41,9 @@ class Asker:
 
     @property
     def takes_any_index(self) -> bool:
-        """Whether every index will do, so that nobody needs to look into it."""
-        return all(self.takes(media_type) for media_type in media_types.INDEXES)
+        """Whether every index will do as it is, so that nobody needs to look into it."""
+        takes_all = all(self.takes(media_type) for media_type in media_types.INDEXES)
+        return takes_all and chooses_well(self.detection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Choice:
     repository: str
     """The repository to fetch the document from."""
     synthesis: Synthesis | None
-    """The document's content, where it is the synthesised index."""
+    """The document's content, where it is the synthesised index, or the client's own."""
     entry: Entry | None
     """The image that fits the client, if its platform is known and something fits."""
     verdict: str
@@ -69,9 +72,11 @@ def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False
         return _nothing(resolution, resolution.upstream.reason)
     whole = _whole(resolution, entry)
     assert whole.descriptor is not None
-    if not whole.descriptor.is_index or asker.takes(whole.descriptor.media_type):
+    if not whole.descriptor.is_index:
         return whole
-    image = _choose_image(resolution, platform)
+    if asker.takes(whole.descriptor.media_type):
+        return _tailored(resolution, asker.detection, whole)
+    image = _choose_image(resolution, asker)
     is_unwanted = asker.wants_manifest and media_types.accepts_any(asker.accepted, {whole.descriptor.media_type})
     # Who named a platform that nothing runs on gets what there is, unless the operator refuses (DESIGN §2, step 6).
     return whole if image.descriptor is None and is_unwanted else image
@@ -86,9 +91,31 @@ def _whole(resolution: Resolution, entry: Entry | None) -> Choice:
     return Choice(resolution.upstream.descriptor, resolution.repository, None, entry, "upstream's document")
 
 
-def _choose_image(resolution: Resolution, platform: Platform | None) -> Choice:
+def _tailored(resolution: Resolution, detection: Detection, whole: Choice) -> Choice:
+    index = _index_of(resolution, whole)
+    made = tailor(index, detection) if index is not None and not chooses_well(detection) else None
+    if made is None:
+        return whole
+    descriptor = Descriptor(made.media_type, made.digest, len(made.content))
+    verdict = f"an index of its own, since it would not choose the image for {detection.platform} by itself"
+    return replace(whole, descriptor=descriptor, synthesis=made, verdict=verdict)
+
+
+def _index_of(resolution: Resolution, whole: Choice) -> Index | None:
+    if whole.synthesis is not None:
+        return Index(whole.synthesis.media_type, whole.synthesis.manifests)
+    document = resolution.upstream.document if isinstance(resolution.upstream, Present) else None
+    return document if isinstance(document, Index) else None
+
+
+def _choose_image(resolution: Resolution, asker: Asker) -> Choice:
+    platform = asker.detection.platform
     images = tuple(entry for entry in resolution.entries if not entry.descriptor.is_index)
-    entry = _pick(images, platform or LEGACY_PLATFORM)
+    # An engine of before 18.06 reads no OCI manifest: a Docker one that runs is better than the best that it refuses.
+    readable = tuple(
+        entry for entry in images if media_types.accepts_any(asker.accepted, {entry.descriptor.media_type})
+    )
+    entry = _pick(readable, platform or LEGACY_PLATFORM) or _pick(images, platform or LEGACY_PLATFORM)
     if entry is None:
         there = _platforms(resolution.entries)
         return _nothing(resolution, f"nothing runs on {platform or 'an unknown platform'}; there is {there}")

@@ -14,6 +14,7 @@ from typing import TypeVar
 from proxy.arch.choice import Asker, Choice, choose
 from proxy.arch.questions import Absent, Present, Unreachable
 from proxy.arch.resolution import Resolution
+from proxy.arch.synthesis import Synthesis
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
@@ -26,7 +27,7 @@ from proxy.oci.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from proxy.oci.manifests import Descriptor, ImageManifest
+from proxy.oci.manifests import Descriptor, ImageManifest, parse_manifest
 from proxy.ports import BlobStore, Catalog, Events, Link, Quota, Upstream
 from proxy.service.download import FillSource
 from proxy.service.fill import Fill, Fills
@@ -126,6 +127,8 @@ class Puller:
         if choice.descriptor is None:
             raise _no_answer(resolution, choice)
         self._tools.note_use(resolution.synthesis.digest if resolution.synthesis else choice.descriptor.digest)
+        if choice.synthesis is not None and choice.synthesis is not resolution.synthesis:
+            await self._keep_tailored(repositories[-1], choice.synthesis)
         content = choice.synthesis.content if choice.synthesis else None
         if content is None and not (is_head and choice.descriptor.size):
             manifest = await self._manifest(repositories[-1], choice.descriptor.digest, choice.repository)
@@ -208,6 +211,15 @@ class Puller:
             if isinstance(resolved.resolution.upstream, Present):
                 return resolved
         return await self._resolver.resolve(repositories[-1], tag, is_head=is_head)
+
+    async def _keep_tailored(self, repository: str, made: Synthesis) -> None:
+        """Make an index that was made for one kind of client servable by its digest, for which it will ask next."""
+        self._tools.note_use(made.digest)
+        if self._is_linked(repository, made.digest) and self._tools.store.find_size(made.digest) is not None:
+            return
+        manifest = StoredManifest(made.content, made.digest, parse_manifest(made.content, made.media_type))
+        await self._tools.manifests.put(manifest)
+        await self._tools.manifests.link(self.name, repository, "", manifest)
 
     async def _manifest(self, repository: str, digest: Digest, origin: str) -> StoredManifest:
         manifest = await self._tools.manifests.find(digest)
