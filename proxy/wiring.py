@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import ThreadedResolver, web
 
 from proxy import version
+from proxy.arch.aliases import AliasMode
 from proxy.arch.candidates import Template, official_templates, proposal_templates
 from proxy.arch.resolution import Policy
 from proxy.config.resolving import CandidateSettings
@@ -259,8 +260,14 @@ async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncE
 
 def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
     """Answer what is resolved, and how, for one upstream."""
-    resolution = settings.resolution
-    return Policy(resolution.fleet, _templates(settings, upstream), refuse_missing=resolution.on_missing == "refuse")
+    resolution, name = settings.resolution, normalise_registry(upstream.name)
+    return Policy(
+        resolution.fleet,
+        _templates(settings, upstream),
+        refuse_missing=resolution.on_missing == "refuse",
+        rules=tuple(image.rule for image in settings.image if normalise_registry(image.registry) == name),
+        aliases=AliasMode(settings.index.aliases),
+    )
 
 
 def asks_proposal(candidates: CandidateSettings, upstream: UpstreamSettings) -> bool:
@@ -270,12 +277,17 @@ def asks_proposal(candidates: CandidateSettings, upstream: UpstreamSettings) -> 
 
 def _templates(settings: Settings, upstream: UpstreamSettings) -> tuple[Template, ...]:
     candidates, name = settings.candidates, normalise_registry(upstream.name)
+    checks = candidates.verify == "elf"
     # Docker owns its namespaces on Docker Hub; elsewhere in public, a stranger may.
     has_official = candidates.official and (name == DOCKER_HUB or not upstream.is_public)
     return (
-        *(one.template for one in candidates.template if normalise_registry(one.registry) == name),
+        *(
+            one.make_template(candidates.verify)
+            for one in candidates.template
+            if normalise_registry(one.registry) == name
+        ),
         *(official_templates() if has_official else ()),
-        *(proposal_templates() if asks_proposal(candidates, upstream) else ()),
+        *(proposal_templates(checks_binaries=checks) if asks_proposal(candidates, upstream) else ()),
     )
 
 

@@ -108,10 +108,10 @@ def official_templates() -> tuple[Template, ...]:
     )
 
 
-def proposal_templates() -> tuple[Template, ...]:
+def proposal_templates(*, checks_binaries: bool = False) -> tuple[Template, ...]:
     """The forum proposal's namespaces: `arm6/{name}:{tag}`."""
     return tuple(
-        Template(f"{word}/{{name}}:{{tag}}", Platform.parse(platform).normalised(), trusted=False)
+        Template(f"{word}/{{name}}:{{tag}}", Platform.parse(platform).normalised(), False, checks_binaries)
         for word, platform in PROPOSAL.items()
     )
 

@@ -27,7 +27,6 @@ from proxy.arch.image_rules import ImageRule, Ruling, rule_on
 from proxy.arch.questions import (
     Absent,
     Asking,
-    ConfigPlatform,
     Present,
     TagQuestion,
     Unreachable,
@@ -121,7 +120,7 @@ def _understand(repository: str, tag: str, policy: Policy) -> _Request:
 def _resolve(request: _Request, *, is_head: bool) -> Conversation:
     repository, tag = request.repository, request.tag
     (upstream,) = yield (TagQuestion(repository, tag, with_document=not is_head or request.may_change),)
-    assert not isinstance(upstream, ConfigPlatform)
+    assert isinstance(upstream, Present | Absent | Unreachable)
     trail = Trail().add(f"{repository}:{tag}", describe(upstream))
     if isinstance(upstream, Unreachable) or (isinstance(upstream, Present) and upstream.document is None):
         return Resolution(repository, tag, upstream, (), None, (), trail)

@@ -137,6 +137,11 @@ def _elsewhere(key: str) -> str:
 def _check(settings: Settings) -> None:
     if (settings.server.tls_certificate is None) is not (settings.server.tls_key is None):
         raise InvalidSetting("server.tls_certificate and server.tls_key go together: one of them is not set")
+    _check_upstreams(settings)
+    _check_images(settings)
+
+
+def _check_upstreams(settings: Settings) -> None:
     names = [normalise_registry(upstream.name) for upstream in settings.upstream]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -147,9 +152,17 @@ def _check(settings: Settings) -> None:
                 f"the upstream {upstream.name} has a username but no repositories: name those that every client of "
                 'this proxy may see with it, such as repositories = ["library/*", "me/*"]'
             )
+
+
+def _check_images(settings: Settings) -> None:
+    known = {normalise_registry(one.name) for one in settings.upstreams}
     for template in settings.candidates.template:
-        if normalise_registry(template.registry) not in {normalise_registry(one.name) for one in settings.upstreams}:
+        if normalise_registry(template.registry) not in known:
             raise InvalidSetting(
                 f"candidate {template.pattern!r} is for {template.registry}, which is no upstream here"
             )
         _ = template.template
+    for image in settings.image:
+        if normalise_registry(image.registry) not in known:
+            raise InvalidSetting(f"the image {image.match!r} is on {image.registry}, which is no upstream here")
+        _ = image.rule

@@ -86,6 +86,22 @@ def parse_platforms(value: object) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(platforms))
 
 
+def parse_corrections(value: object) -> tuple[tuple[Platform | None, Platform], ...]:
+    """Take a table of platforms: what is claimed, or `*`, and what is meant."""
+    if not isinstance(value, dict):
+        raise InvalidSetting(f'must be a table such as {{ "linux/amd64" = "rpi" }}, not {value!r}')
+    pairs = [(None if key == "*" else parse_one_platform(key), parse_one_platform(true)) for key, true in value.items()]
+    # What is said of one platform goes before what is said of all.
+    return tuple(sorted(pairs, key=lambda pair: pair[0] is None))
+
+
+def parse_platform_lists(value: object) -> tuple[tuple[Platform, tuple[Platform, ...]], ...]:
+    """Take a table of platforms, each with a list of others."""
+    if not isinstance(value, dict):
+        raise InvalidSetting(f'must be a table such as {{ rpi = ["arm7", "linux/arm/v8"] }}, not {value!r}')
+    return tuple((parse_one_platform(key), parse_platforms(others)) for key, others in value.items())
+
+
 def parse_listen(value: object) -> tuple[str, int]:
     """Take an address to listen at: `HOST:PORT`, `[IPV6]:PORT`, or `:PORT` for all addresses."""
     host, colon, port = parse_text(value).rpartition(":")

@@ -1,21 +1,29 @@
-"""Settings of which image a client gets: the fleet, where builds are looked for, and what is said of single images."""
+"""Settings of which image a client gets: the fleet, where builds are looked for, what is said of single images."""
 
 from dataclasses import dataclass
 
-from proxy.arch.candidates import Template, parse_template
+from proxy.arch.aliases import AliasMode
+from proxy.arch.candidates import Template, parse_source, parse_template
+from proxy.arch.corrections import Correction, Corrections
+from proxy.arch.image_rules import ImageRule, SharedImage
 from proxy.arch.words import parse_platform
 from proxy.config.declaring import items, setting
 from proxy.config.parsers import (
     one_of,
+    parse_corrections,
     parse_flag,
     parse_one_platform,
+    parse_platform_lists,
     parse_platforms,
     parse_registry,
     parse_seconds,
     parse_text,
+    parse_texts,
 )
 from proxy.oci.platforms import Platform
-from proxy.oci.references import DOCKER_HUB
+from proxy.oci.references import DOCKER_HUB, normalise_registry, with_library
+
+VERIFICATIONS = ("config", "elf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,17 @@ class TemplateSettings:
         default=False,
     )
     registry: str = setting(parse_registry, "The upstream that it is for.", default=DOCKER_HUB)
+    verify: str | None = setting(one_of(*VERIFICATIONS), "As candidates.verify, for this pattern alone.", default=None)
 
     @property
     def template(self) -> Template:
         """The template; raises InvalidSetting if the pattern is none."""
-        return parse_template(self.pattern, self.platform, trusted=self.trusted)
+        return self.make_template("config")
+
+    def make_template(self, verify: str) -> Template:
+        """Make the template, with what is to be verified where it does not say so itself."""
+        checks_binaries = (self.verify or verify) == "elf"
+        return parse_template(self.pattern, self.platform, trusted=self.trusted, checks_binaries=checks_binaries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +83,66 @@ class CandidateSettings:
     absent_ttl: float = setting(
         parse_seconds, "How long a candidate that upstream does not have is not asked for again.", default=6 * 3600.0
     )
+    verify: str = setting(
+        one_of(*VERIFICATIONS),
+        "What must not contradict the platform of a candidate that is not trusted: its config, or a binary of it too.",
+        default="config",
+    )
     template: tuple[TemplateSettings, ...] = items(TemplateSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """`[index]`: what an index that is put together names beside its builds."""
+
+    aliases: str = setting(
+        one_of(*AliasMode),
+        "Where an image stands for a further platform that runs it, for clients that match exactly.",
+        default="missing",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """`[[image.source]]`: where the build for a platform is, outright."""
+
+    platform: Platform = setting(parse_one_platform, "The platform.")
+    name: str = setting(parse_text, "Where its build is, with the fields of a candidate's pattern if need be.")
+
+    @property
+    def template(self) -> Template:
+        """The template; raises InvalidSetting if the name is none."""
+        return parse_source(self.name, self.platform)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """`[[image]]`: what is said of the images of some names."""
+
+    match: str = setting(parse_text, "Which images: library/debian, library/*, library/debian:jessie*.")
+    registry: str = setting(parse_registry, "The upstream that they are on.", default=DOCKER_HUB)
+    exclude: tuple[str, ...] = setting(
+        parse_texts, "Candidates that are never used for them: arm32v5/*, arm32v5/debian:jessie.", default=()
+    )
+    corrections: tuple[tuple[Platform | None, Platform], ...] = setting(
+        parse_corrections,
+        "Platforms that they claim, and the ones that are meant; * is whatever is claimed.",
+        default=(),
+    )
+    also_runs_on: tuple[tuple[Platform, tuple[Platform, ...]], ...] = setting(
+        parse_platform_lists, "Platforms, and those that the image for each of them stands for, too.", default=()
+    )
+    source: tuple[SourceSettings, ...] = items(SourceSettings)
+
+    @property
+    def rule(self) -> ImageRule:
+        """The rule; raises InvalidSetting if a name in it is none."""
+        # As everywhere on Docker Hub, debian is library/debian; a pattern for everything stays one.
+        is_official = normalise_registry(self.registry) == DOCKER_HUB and self.match[:1] not in {"*", "?", "["}
+        return ImageRule(
+            pattern=with_library(self.match) if is_official else self.match,
+            sources=tuple(one.template for one in self.source),
+            excluded=self.exclude,
+            corrections=Corrections(tuple(Correction(claimed, true) for claimed, true in self.corrections)),
+            shared=tuple(SharedImage(platform, also) for platform, also in self.also_runs_on),
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from proxy.config.declaring import items, setting
 from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seconds
-from proxy.config.resolving import CandidateSettings, ResolutionSettings
+from proxy.config.resolving import CandidateSettings, ImageSettings, IndexSettings, ResolutionSettings
 from proxy.config.serving import LogSettings, ServerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.references import DOCKER_HUB, normalise_registry
@@ -72,6 +72,8 @@ class Settings:
     fill: FillSettings = field(default_factory=FillSettings)
     resolution: ResolutionSettings = field(default_factory=ResolutionSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    image: tuple[ImageSettings, ...] = items(ImageSettings)
     upstream: tuple[UpstreamSettings, ...] = items(UpstreamSettings)
 
     @property

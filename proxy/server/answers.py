@@ -115,7 +115,10 @@ def _warning(answer: ManifestAnswer, detection: Detection) -> str:
     if detection.platform is not None and entry is None and answer.resolution and answer.resolution.entries:
         remarks.append(f"nothing here runs on {detection.platform}")
     if detection.platform is not None and entry is not None and entry.platform is not None:
-        if entry.is_added:
+        if entry.alias_of is not None:
+            where = f"{short_name(entry.repository)}:{entry.tag}"
+            remarks.append(f"no build for {entry.platform.explicit()}: {entry.alias_of} of {where} stands for it")
+        elif entry.is_added:
             remarks.append(f"{entry.platform.explicit()} is taken from {short_name(entry.repository)}:{entry.tag}")
         elif rank(detection.platform, entry.platform):
             remarks.append(f"no build for {detection.platform}: {entry.platform.explicit()} runs on it")

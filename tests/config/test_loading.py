@@ -66,7 +66,19 @@ def test_the_environment_may_name_the_file(file: Path) -> None:
             id="template for nobody",
         ),
         pytest.param(
-            '[[candidates.template]]\npattern = "x/y"\nplatform = "rpi"', "needs {name} or {repository}", id="template"
+            '[[candidates.template]]\npattern = "x/y"\nplatform = "rpi"', "needs one of {name}", id="template"
+        ),
+        pytest.param('[[image]]\nexclude = ["x/*"]', "image[0] needs match", id="an image without a name"),
+        pytest.param(
+            '[[image]]\nmatch = "x"\nregistry = "ghcr.io"', "which is no upstream here", id="image for nobody"
+        ),
+        pytest.param(
+            '[[image]]\nmatch = "x"\ncorrections = { arm77 = "rpi" }', "unknown platform 'arm77'", id="correction"
+        ),
+        pytest.param('[[image]]\nmatch = "x"\ncorrections = "rpi"', "must be a table such as", id="no corrections"),
+        pytest.param('[[image]]\nmatch = "x"\nalso_runs_on = ["rpi"]', "must be a table such as", id="no list"),
+        pytest.param(
+            '[[image]]\nmatch = "x"\n[[image.source]]\nplatform = "rpi"\nname = "A/b"', "no valid name", id="source"
         ),
         pytest.param('[resolution]\nfleet = ["arm77"]', "resolution.fleet unknown platform 'arm77'", id="platform"),
     ],
@@ -134,6 +146,8 @@ SCALARS = {
     "POLYARCH_CANDIDATES_OFFICIAL": ("no", False),
     "POLYARCH_CANDIDATES_PROPOSAL": ("off", "off"),
     "POLYARCH_CANDIDATES_ABSENT_TTL": ("1d", 86400.0),
+    "POLYARCH_CANDIDATES_VERIFY": ("elf", "elf"),
+    "POLYARCH_INDEX_ALIASES": ("exact", "exact"),
 }
 
 

@@ -1,8 +1,14 @@
 """What is resolved, unless somebody says otherwise."""
 
+from pathlib import Path
+
 import pytest
 
-from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
+from proxy.arch.candidates import parse_source
+from proxy.arch.corrections import Correction, Corrections
+from proxy.arch.image_rules import ImageRule, SharedImage
+from proxy.config.loading import load_settings
+from proxy.config.resolving import CandidateSettings, ImageSettings, ResolutionSettings, TemplateSettings
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.platforms import Platform
 
@@ -23,3 +29,48 @@ def test_a_template_is_checked_when_it_is_used() -> None:
     assert TemplateSettings("resin/rpi-{name}", V6).template.pattern == "resin/rpi-{name}:{tag}"
     with pytest.raises(InvalidSetting, match="needs"):
         _ = TemplateSettings("resin/rpi", V6).template
+
+
+def test_a_template_verifies_what_it_says_or_what_all_do() -> None:
+    assert TemplateSettings("x/{name}", V6).make_template("elf").checks_binaries
+    assert not TemplateSettings("x/{name}", V6).make_template("config").checks_binaries
+    assert not TemplateSettings("x/{name}", V6, verify="config").make_template("elf").checks_binaries
+
+
+@pytest.mark.parametrize(
+    ("match", "registry", "pattern"),
+    [
+        ("debian", "docker.io", "library/debian"),
+        ("debian:jess*", "docker.io", "library/debian:jess*"),
+        ("library/debian", "index.docker.io", "library/debian"),
+        ("me/*", "docker.io", "me/*"),
+        ("*", "docker.io", "*"),
+        ("*-armhf", "docker.io", "*-armhf"),
+        ("debian", "registry.lan:5000", "debian"),
+    ],
+)
+def test_a_rule_is_for_the_names_that_people_write(match: str, registry: str, pattern: str) -> None:
+    assert ImageSettings(match, registry).rule.pattern == pattern
+
+
+def test_a_rule_says_all_that_its_table_says(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("""
+        [[image]]
+        match = "debian"
+        exclude = ["arm32v7/*"]
+        corrections = { "*" = "arm6", "linux/amd64" = "rpi", armhf = "arm5" }
+        also_runs_on = { rpi = ["arm7", "arm8", "arm8.1"] }
+        [[image.source]]
+        platform = "rpi"
+        name = "resin/rpi-raspbian"
+        """)
+    (image,) = load_settings(file, {}).image
+    v7, v5 = Platform("linux", "arm", "v7"), Platform("linux", "arm", "v5")
+    assert image.rule == ImageRule(
+        "library/debian",
+        sources=(parse_source("resin/rpi-raspbian:{tag}", V6),),
+        excluded=("arm32v7/*",),
+        corrections=Corrections((Correction(Platform("linux", "amd64"), V6), Correction(v7, v5), Correction(None, V6))),
+        shared=(SharedImage(V6, (v7, Platform("linux", "arm64"), Platform("linux", "arm64", "v8.1"))),),
+    )

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.arch.aliases import AliasMode
 from proxy.arch.choice import Asker, choose
 from proxy.arch.detection import Detection
 from proxy.arch.resolution import Resolution
@@ -22,7 +23,7 @@ from proxy.server.answers import (
 )
 from proxy.service.freshness import CacheState
 from proxy.service.pull import ManifestAnswer
-from tests.arch.worlds import World, image, index
+from tests.arch.worlds import HUB, World, image, index
 
 NAME = "library/app:1"
 DIGEST = Digest.of(b"")
@@ -80,6 +81,14 @@ def test_a_client_is_told_what_it_will_run(platform: str, source: str, warning: 
     assert headers["Polyarch-Evidence"] == "path"
     assert headers["Polyarch-Source"].startswith(f"{source}@sha256:")
     assert headers.get("Warning") == (None if warning is None else f'299 - "{warning}"')
+
+
+def test_a_client_is_told_whose_image_stands_for_its_own() -> None:
+    policy = replace(HUB, aliases=AliasMode.MISSING)
+    held = World({NAME: image("amd64"), "arm32v5/app:1": image("arm/v5")}).resolve(NAME, policy)
+    detection = detected("linux/arm/v7", "path")
+    headers = tag_head(answer_for(held, detection), detection, "").headers
+    assert headers["Warning"] == '299 - "no build for linux/arm/v7: linux/arm/v5 of arm32v5/app:1 stands for it"'
 
 
 def test_who_shows_nothing_is_told_the_document() -> None:
