@@ -1,17 +1,21 @@
 """What a candidate that is there turns out to be: an image for its platform, or not.
 
 A trusted name is taken at its word. An untrusted image counts only if its config does not contradict the platform that
-it is offered for. An index is descended into, since today's `arm32v7/debian` is one of an image and its attestation.
+it is offered for, nor, where the operator wants it, a binary of its own. An index is descended into, since today's
+`arm32v7/debian` is one of an image and its attestation.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from proxy.arch.binaries import contradiction
 from proxy.arch.candidates import Candidate
 from proxy.arch.compatibility import can_run, pick_best
 from proxy.arch.questions import (
     Answer,
     Asking,
+    BinaryAnswer,
+    BinaryQuestion,
     ConfigPlatform,
     ConfigQuestion,
     ManifestQuestion,
@@ -40,8 +44,8 @@ class Finding:
 
 
 def examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> Asking[Finding]:
-    """Look at what a candidate has: descend into an index, and check the config of an untrusted one."""
-    if descriptor.media_type in media_types.IMAGE_MANIFESTS and candidate.trusted:
+    """Look at what a candidate has: descend into an index, and check what is not taken by its name."""
+    if descriptor.media_type in media_types.IMAGE_MANIFESTS and _is_proof(candidate):
         return _by_name(candidate, descriptor)
     (answer,) = yield (ManifestQuestion(candidate.repository, descriptor),)
     if not isinstance(answer, Present) or answer.document is None:
@@ -49,13 +53,27 @@ def examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> Ask
     match answer.document:
         case Index() as index:
             return (yield from _descend(candidate, index, depth))
-        case ImageManifest() as image if candidate.trusted:
-            return _by_name(candidate, answer.descriptor)
         case ImageManifest() as image:
-            (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
-            return _judge(candidate, answer.descriptor, claim)
+            return (yield from _examine_image(candidate, answer.descriptor, image))
         case _:
             return Finding(None, f"not usable: a {answer.document.media_type}")
+
+
+def _is_proof(candidate: Candidate) -> bool:
+    """Tell whether a candidate's name says all that has to be known."""
+    return candidate.trusted and not candidate.checks_binaries
+
+
+def _examine_image(candidate: Candidate, descriptor: Descriptor, image: ImageManifest) -> Asking[Finding]:
+    if candidate.trusted:
+        found = _by_name(candidate, descriptor)
+    else:
+        (claim,) = yield (ConfigQuestion(candidate.repository, image.config),)
+        found = _judge(candidate, descriptor, claim)
+    if found.addition is None or not candidate.checks_binaries:
+        return found
+    (answer,) = yield (BinaryQuestion(candidate.repository, image.layers),)
+    return _judge_binary(candidate, found, answer)
 
 
 def _descend(candidate: Candidate, index: Index, depth: int) -> Asking[Finding]:
@@ -64,7 +82,7 @@ def _descend(candidate: Candidate, index: Index, depth: int) -> Asking[Finding]:
     if child is None or depth >= MAX_INDEX_DEPTH:
         there = describe_platforms(entry.platform for entry in images)
         return Finding(None, f"an index of {there}: nothing for {candidate.platform}")
-    if child.is_index or not candidate.trusted:
+    if child.is_index or not _is_proof(candidate):
         found = yield from examine(candidate, child, depth + 1)
     else:
         found = Finding(Addition(candidate.platform, child), f"an index: its image {child.digest}")
@@ -101,6 +119,15 @@ def _judge(candidate: Candidate, descriptor: Descriptor, claim: Answer) -> Findi
     if believed is not None and contradicts(candidate.platform, believed):
         return Finding(None, f"refused: its config says {claim.platform}")
     return Finding(Addition(candidate.platform, descriptor), f"an image whose config says {describe_claim(claim)}")
+
+
+def _judge_binary(candidate: Candidate, found: Finding, answer: Answer) -> Finding:
+    if not isinstance(answer, BinaryAnswer):
+        return _unread(f"a layer is {describe(answer)}")
+    against = answer.program and contradiction(candidate.platform, answer.program.binary)
+    if answer.program and against:
+        return Finding(None, f"refused: its /{answer.program.path} is {against}")
+    return replace(found, reason=f"{found.reason}; {describe(answer)}")
 
 
 def contradicts(offered_for: Platform, claimed: Platform) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from proxy.arch.programs import Program
 from proxy.oci.manifests import Descriptor, Document
 from proxy.oci.platforms import Platform
 
@@ -40,7 +41,15 @@ class ConfigQuestion:
     config: Descriptor
 
 
-Question = TagQuestion | ManifestQuestion | ConfigQuestion
+@dataclass(frozen=True, slots=True)
+class BinaryQuestion:
+    """Which program speaks for this image's CPU, in the first megabytes of its layers?"""
+
+    repository: str
+    layers: tuple[Descriptor, ...]
+
+
+Question = TagQuestion | ManifestQuestion | ConfigQuestion | BinaryQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,14 @@ class ConfigPlatform:
     platform: Platform | None
 
 
-Answer = Present | Absent | Unreachable | ConfigPlatform
+@dataclass(frozen=True, slots=True)
+class BinaryAnswer:
+    """The program that speaks for an image's CPU; None if none was found where it was looked for."""
+
+    program: Program | None
+
+
+Answer = Present | Absent | Unreachable | ConfigPlatform | BinaryAnswer
 
 Asking = Generator[tuple[Question, ...], tuple[Answer, ...], _T]
 """A part of a conversation: it yields questions that do not depend on each other, is sent their answers in the same
@@ -90,6 +106,8 @@ def describe(answer: Answer) -> str:
             return f"{descriptor.digest}{' (stale)' if is_stale else ''}"
         case Absent(reason=reason) | Unreachable(reason=reason):
             return reason
+        case BinaryAnswer(program=program):
+            return "no binary to look at" if program is None else f"its /{program.path} is {program.binary}"
         case _:
             return str(answer.platform)
 

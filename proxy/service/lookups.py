@@ -12,6 +12,8 @@ from typing import Any
 from proxy.arch.questions import (
     Absent,
     Answer,
+    BinaryAnswer,
+    BinaryQuestion,
     ConfigPlatform,
     ConfigQuestion,
     ManifestQuestion,
@@ -23,8 +25,6 @@ from proxy.arch.questions import (
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import (
-    BlobDamaged,
-    BlobUnknown,
     InvalidManifest,
     NotFound,
     RegistryError,
@@ -39,7 +39,9 @@ from proxy.ports import BlobStore, Catalog, Clock, Events, Link, TagRecord, TagS
 from proxy.service.download import FillSource
 from proxy.service.fill import Fills
 from proxy.service.freshness import CacheState, Freshness
+from proxy.service.image_binaries import ImageBinaries
 from proxy.service.manifests import Manifests, StoredManifest
+from proxy.service.stored_blobs import read_stored
 from proxy.service.tasks import SingleFlight
 
 
@@ -80,6 +82,7 @@ class Lookups:
         self._upstream = upstream
         self._freshness = freshness
         self._tools = tools
+        self._binaries = ImageBinaries(upstream, tools.store, tools.events)
         self._silent_until = 0.0
         """Monotonic: upstream gave no answer a moment ago, and what is known is served without asking it again."""
 
@@ -100,8 +103,11 @@ class Lookups:
                 return await self._ask_tag(question, margin)
             case ManifestQuestion():
                 return await self._guarded(self._load(question.repository, question.descriptor))
-            case ConfigQuestion():  # pragma: no branch - there is no other kind
+            case ConfigQuestion():
                 return await self._guarded(self._ask_config(question))
+            case BinaryQuestion():  # pragma: no branch - there is no other kind
+                key = ("binary", self.name, question)
+                return await self._tools.flights.run(key, lambda: self._guarded(self._ask_binary(question)))
 
     async def fetch(self, repository: str, digest: Digest) -> StoredManifest:
         """Fetch a manifest by digest from a repository of upstream, once for all who want it."""
@@ -214,9 +220,13 @@ class Lookups:
         except InvalidManifest:
             return ConfigPlatform(None)
 
+    async def _ask_binary(self, question: BinaryQuestion) -> Answer:
+        return BinaryAnswer(await self._binaries.find(question.repository, question.layers))
+
     async def _read_blob(self, repository: str, descriptor: Descriptor) -> bytes:
         tools, digest = self._tools, descriptor.digest
-        stored = await self._read_stored(digest)
+        _bounded(tools.store.find_size(digest) or 0)
+        stored = await read_stored(tools.store, tools.events, digest, MAX_MANIFEST_BYTES)
         if stored is not None:
             return stored
         fill = tools.fills.join(digest, [FillSource(self._upstream, repository)], descriptor.size)
@@ -225,18 +235,6 @@ class Lookups:
         link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
         await tools.catalog.put_links([link])
         return content
-
-    async def _read_stored(self, digest: Digest) -> bytes | None:
-        """Read a blob if it is stored; what cannot be read is put aside."""
-        try:
-            with self._tools.store.open_blob(digest) as reader:
-                return reader.read_at(0, _bounded(reader.size))
-        except BlobUnknown:
-            return None
-        except BlobDamaged as error:
-            self._tools.events.warn("blob.quarantined", digest=str(digest), reason=error.message)
-            await self._tools.store.quarantine(digest)
-            return None
 
     async def _fetch(self, repository: str, target: str | Digest) -> StoredManifest:
         fetched = await self._upstream.fetch_manifest(repository, target)

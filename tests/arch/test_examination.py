@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.arch.binaries import parse_binary
 from proxy.arch.candidates import official_templates, parse_template
 from proxy.arch.examination import MAX_INDEX_DEPTH, contradicts
-from proxy.arch.questions import Present, TagQuestion
+from proxy.arch.programs import Program
+from proxy.arch.questions import BinaryQuestion, Present, TagQuestion
 from proxy.arch.resolution import Policy, Resolution, find_digest, resolve
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
+from tests import elves
 from tests.arch.worlds import FLEET, HUB, Content, World, image, index, is_untouched, linux, offers, schema1
 
 DEBIAN = "library/debian:jessie"
@@ -225,3 +228,70 @@ def test_a_config_contradicts_what_cannot_run_it(offered_for: str, claimed: str,
 def test_a_config_of_another_system_contradicts() -> None:
     assert contradicts(linux("arm/v7"), Platform("windows", "arm"))
     assert contradicts(linux("amd64"), Platform("windows", "amd64"))
+
+
+# --- Candidates whose binaries are looked at ---
+
+
+def _program(content: bytes) -> Program:
+    binary = parse_binary(content)
+    assert binary is not None
+    return Program("bin/busybox", 0, binary)
+
+
+def _checking(*, trusted: bool) -> Policy:
+    template = replace(parse_template("{repository}:{tag}-rpi", linux("arm/v6"), trusted=trusted), checks_binaries=True)
+    return Policy((linux("arm/v6"),), (template,))
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["stranger", "trusted"])
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["bare", "in-an-index"])
+@pytest.mark.parametrize(
+    ("content", "verdict"),
+    [
+        pytest.param(
+            elves.ARMHF,
+            "refused: its /bin/busybox is ARM v7, VFPv3-D16, hard float, which linux/arm/v6 cannot run",
+            id="mislabelled",
+        ),
+        pytest.param(
+            elves.AMD64, "refused: its /bin/busybox is amd64, which linux/arm/v6 cannot run", id="another-cpu"
+        ),
+        pytest.param(elves.RASPBIAN, "; its /bin/busybox is ARM v6KZ, VFPv2, hard float", id="as-it-says"),
+        pytest.param(elves.GO_ARM, "; its /bin/busybox is ARM", id="open"),
+    ],
+)
+def test_a_binary_has_the_last_word(content: bytes, verdict: str, *, is_wrapped: bool, trusted: bool) -> None:
+    held = image("arm/v6", program=_program(content))
+    world = World({APP: image("amd64"), f"{APP}-rpi": index(("arm/v6", held)) if is_wrapped else held})
+    resolution = world.resolve(APP, _checking(trusted=trusted))
+    (line,) = [line for line in resolution.trail.as_lines() if line.startswith(f"candidate {APP}-rpi: ")]
+    assert line.endswith(verdict)
+    assert is_untouched(resolution) is verdict.startswith("refused")
+    assert resolution.is_complete
+
+
+def test_an_image_without_a_binary_is_believed() -> None:
+    world = World({APP: image("amd64"), f"{APP}-rpi": image("arm/v6")})
+    resolution = world.resolve(APP, _checking(trusted=False))
+    assert "an image whose config says linux/arm/v6; no binary to look at" in str(resolution.trail)
+    assert not is_untouched(resolution)
+
+
+def test_no_layer_is_looked_at_of_what_is_refused_or_not_to_be_checked() -> None:
+    held = image("arm/v7", program=_program(elves.ARMHF))
+    world = World({APP: image("amd64"), f"{APP}-rpi": held, f"{APP}-armhf": held})
+    world.resolve(APP, _checking(trusted=False))
+    assert not any(isinstance(question, BinaryQuestion) for question in world.asked)
+    world.resolve(APP, SUFFIX)
+    assert not any(isinstance(question, BinaryQuestion) for question in world.asked)
+
+
+def test_layers_that_cannot_be_read_now_leave_the_answer_open() -> None:
+    held = image("arm/v6", program=_program(elves.RASPBIAN))
+    world = World({APP: image("amd64"), f"{APP}-rpi": held})
+    world.unreachable.add(f"owner/app@{held.children[1].digest}")
+    resolution = world.resolve(APP, _checking(trusted=False))
+    assert is_untouched(resolution)
+    assert not resolution.is_complete
+    assert "could not be read: a layer is timed out" in str(resolution.trail)

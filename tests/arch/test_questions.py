@@ -2,9 +2,12 @@
 
 import pytest
 
+from proxy.arch.binaries import Binary
+from proxy.arch.programs import Program
 from proxy.arch.questions import (
     Absent,
     Answer,
+    BinaryAnswer,
     ConfigPlatform,
     Present,
     Unreachable,
@@ -29,6 +32,10 @@ ARM7 = Platform("linux", "arm", "v7")
         pytest.param(Absent(), "absent", id="absent"),
         pytest.param(Absent("not shown"), "not shown", id="denied"),
         pytest.param(Unreachable("no answer within 10 s"), "no answer within 10 s", id="unreachable"),
+        pytest.param(BinaryAnswer(None), "no binary to look at", id="no binary"),
+        pytest.param(
+            BinaryAnswer(Program("bin/sh", 0, Binary(62, 64, True, 2, 0))), "its /bin/sh is amd64", id="binary"
+        ),
         pytest.param(ConfigPlatform(ARM7), "linux/arm/v7", id="config"),
         pytest.param(ConfigPlatform(None), "None", id="config without a platform"),
     ],

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from proxy.arch.candidates import official_templates, proposal_templates
+from proxy.arch.programs import Program
 from proxy.arch.questions import (
     Absent,
     Answer,
+    BinaryAnswer,
+    BinaryQuestion,
     ConfigPlatform,
     ConfigQuestion,
     ManifestQuestion,
@@ -47,6 +50,8 @@ class Content:
     children: tuple["Content", ...] = ()
     claim: Platform | None = None
     """What an image's config says."""
+    program: Program | None = None
+    """The program of a layer that speaks for its image."""
 
     @cached_property
     def digest(self) -> Digest:
@@ -85,14 +90,19 @@ def _entry(content: Content, **more: object) -> dict[str, object]:
     return {"mediaType": content.media_type, "digest": str(content.digest), "size": len(content.body), **more}
 
 
-def image(claim: str | None, name: str = "", *, is_oci: bool = False) -> Content:
-    """Build an image whose config claims a platform, or none; the name makes it another image."""
+def image(claim: str | None, name: str = "", *, is_oci: bool = False, program: Program | None = None) -> Content:
+    """Build an image whose config claims a platform, or none; the name makes it another image.
+
+    With a program, it has a layer that holds it.
+    """
     platform = None if claim is None else linux(claim)
     fields = {"name": name, **({} if platform is None else platform_object(platform))}
     config = Content(media_types.OCI_CONFIG if is_oci else media_types.DOCKER_CONFIG, _write(fields))
     media_type = media_types.OCI_MANIFEST if is_oci else media_types.DOCKER_MANIFEST
-    body = _write({"schemaVersion": 2, "mediaType": media_type, "config": _entry(config), "layers": []})
-    return Content(media_type, body, (config,), platform)
+    layers = () if program is None else (Content(media_types.OCTET_STREAM, repr(program).encode(), program=program),)
+    listed = [_entry(layer) for layer in layers]
+    body = _write({"schemaVersion": 2, "mediaType": media_type, "config": _entry(config), "layers": listed})
+    return Content(media_type, body, (config, *layers), platform)
 
 
 def index(
@@ -181,6 +191,8 @@ class World:
             return Unreachable("timed out")
         if name in self.denied:
             return Absent("denied", is_denied=True)
+        if isinstance(question, BinaryQuestion):
+            return BinaryAnswer(next(self._find_programs(question), None))
         found = self.tags.get(name) if isinstance(question, TagQuestion) else self._find(question)
         if found is None:
             return Absent()
@@ -188,6 +200,11 @@ class World:
             return ConfigPlatform(parse_config_platform(found.body))
         has_document = isinstance(question, ManifestQuestion) or question.with_document
         return Present(found.descriptor, found.document if has_document else None)
+
+    def _find_programs(self, question: BinaryQuestion) -> Iterator[Program]:
+        wanted = {layer.digest for layer in question.layers}
+        for content in self.tags.values():
+            yield from (each.program for each in content.everything() if each.program and each.digest in wanted)
 
     def _find(self, question: ManifestQuestion | ConfigQuestion) -> Content | None:
         wanted = question.descriptor if isinstance(question, ManifestQuestion) else question.config
@@ -216,3 +233,5 @@ def _name(question: Question) -> str:
             return f"{repository}@{descriptor.digest}"
         case ConfigQuestion(repository=repository, config=config):
             return f"{repository}@{config.digest}"
+        case BinaryQuestion(repository=repository, layers=layers):
+            return f"{repository}@{','.join(str(layer.digest) for layer in layers)}"
