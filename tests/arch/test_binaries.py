@@ -173,3 +173,28 @@ def test_debian_s_own_binaries_read_as_readelf_reads_them(path: str, text: str) 
         pytest.skip("the ARM engines are not in the lab's cache")
     assert str(read((CACHE / path).read_bytes())) == text
     assert elves.ARM == EM_ARM
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        pytest.param(b"\x01\x04\0\0\0", id="smaller-than-its-own-head"),
+        pytest.param(b"\x02\x06\0\0\0\0", id="of-a-single-section-only"),
+        pytest.param(b"", id="none"),
+    ],
+)
+def test_attributes_that_say_nothing_of_the_file_are_none(scopes: bytes) -> None:
+    part = b"aeabi\0" + scopes
+    section = b"A" + (4 + len(part)).to_bytes(4, "little") + part
+    assert read(build_elf(ARM, section=section)).attributes is None
+
+
+def test_a_number_that_is_cut_off_reads_as_far_as_it_goes() -> None:
+    part = b"aeabi\0" + b"\x01\x07\0\0\0" + b"\x06\x8a"
+    section = b"A" + (4 + len(part)).to_bytes(4, "little") + part
+    assert read(build_elf(ARM, section=section)).attributes == ArmAttributes(cpu=10)
+
+
+def test_sections_of_which_none_holds_attributes_tell_nothing() -> None:
+    content = ARMHF.replace((0x70000003).to_bytes(4, "little"), (1).to_bytes(4, "little"))
+    assert read(content).attributes is None
