@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.content import Content, hub_content, own_content
-from tests.lab.engines import ARM64_SERVER, PC, PI_2, PI_4_32BIT, PI_ZERO, Board, docker_engine
+from tests.lab.engines import ARM64_SERVER, PC, PI_2, PI_3, PI_4_32BIT, PI_ZERO, Board, docker_engine
 from tests.lab.engines.userland import provide_userland
 from tests.lab.hub import HUB, OWN, Behaviour, HubStandIn
 from tests.lab.registry import docker_registry
 
-_BOARDS = {"pi-zero": PI_ZERO, "pi-2": PI_2, "pi-4-32bit": PI_4_32BIT, "arm64": ARM64_SERVER, "pc": PC}
+_BOARDS = {"pi-zero": PI_ZERO, "pi-2": PI_2, "pi-3": PI_3, "pi-4-32bit": PI_4_32BIT, "arm64": ARM64_SERVER, "pc": PC}
 
 
 async def serve_hub(behaviour: Behaviour, content: Content, port: int) -> None:

@@ -25,6 +25,13 @@ location = "docker.io"
 location = "{mirror}"
 insecure = true
 """
+# As a mirror's users, they would go on to ask the real Docker Hub, again and again where it cannot be reached.
+_IN_PLACE_OF_HUB = """\
+[[registry]]
+prefix = "docker.io"
+location = "{host}"
+insecure = true
+"""
 # Naming the mirror as the server too keeps a failing mirror from being passed over for the real Docker Hub.
 _HOSTS_TOML = """\
 server = "http://{mirror}"
@@ -179,6 +186,11 @@ async def open_client(stack: AsyncExitStack, name: str, folder: Path, mirror: st
             return Crane(folder, registry=mirror), "library/"
         case _:
             return Oras(registry=mirror), "library/"
+
+
+def put_in_place_of_hub(folder: Path, host: str) -> None:
+    """Let the podman, buildah or skopeo in a folder take a proxy for Docker Hub itself, and ask nobody else."""
+    (folder / "registries.conf").write_text(_IN_PLACE_OF_HUB.format(host=host))
 
 
 def _storage_options(folder: Path) -> tuple[str, ...]:

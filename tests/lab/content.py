@@ -78,6 +78,22 @@ def hub_content() -> Content:
             "library/redis:3-alpine": _index(AMD64, ARM_V5, ARM_V7, ARM64, label="redis", form=Form.DOCKER),
             "library/multi:latest": _index(AMD64, ARM64, ARM_V7, ARM_V6, label="multi", attested=True),
             "library/big:1": build_image(AMD64, label="big", padding_bytes=BIG_LAYER_BYTES),
+            # An index of two platforms, whose other builds are in the namespaces.
+            "library/partial:1": _index(AMD64, ARM64, label="partial"),
+            "arm32v7/partial:1": build_image(ARM_V7, label="partial", form=Form.OCI),
+            "arm32v6/partial:1": build_image(ARM_V6, label="partial", form=Form.OCI),
+            # The one ARM build is for the oldest processor, as that of Alpine 3.5 was.
+            "library/v6only:1": build_image(AMD64, label="v6only"),
+            "arm32v6/v6only:1": build_image(ARM_V6, label="v6only"),
+            # Configs that say amd64, as those of images built on a PC do: one in Docker's own namespace, where the
+            # name is believed, and a stranger's.
+            "library/mislabelled:1": build_image(AMD64, label="mislabelled"),
+            "arm32v7/mislabelled:1": build_image(ARM_V7, label="mislabelled", config_platform=AMD64),
+            "resin/rpi-mislabelled:1": build_image(ARM_V6, label="mislabelled", config_platform=AMD64),
+            # A name that upstream has in the namespaces only.
+            "arm32v7/elsewhere:1": build_image(ARM_V7, label="elsewhere"),
+            "arm32v6/elsewhere:1": build_image(ARM_V6, label="elsewhere"),
+            "arm64v8/elsewhere:1": build_image(ARM64, label="elsewhere"),
         }
     )
 

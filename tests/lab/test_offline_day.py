@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.clients import open_client
+from tests.lab.clients import open_client, put_in_place_of_hub
 from tests.lab.content import AMD64, ARM64, ARM_V7, Content
 from tests.lab.engines import ARM64_SERVER, PC, PI_2, Board, docker_engine
 from tests.lab.engines.userland import provide_userland
@@ -22,13 +22,6 @@ SOON_SECONDS = 2.0
 NAMES = ("debian:jessie", "debian:bookworm", "redis:3-alpine", "multi:latest")
 BOARDS = {AMD64: PC, ARM_V7: PI_2, ARM64: ARM64_SERVER}
 REASON = "docker.io cannot be asked now"
-# As a mirror's user, podman would go on to ask the real Docker Hub; how long that takes is no matter of ours.
-IN_PLACE_OF_HUB = """\
-[[registry]]
-prefix = "docker.io"
-location = "{host}"
-insecure = true
-"""
 
 
 @pytest.fixture
@@ -107,7 +100,7 @@ async def test_everybody_pulls_again_what_was_once_pulled(
 async def test_what_is_unknown_fails_soon(offline_proxy: Proxy, client_folder: Path, name: str, seconds: float) -> None:
     async with AsyncExitStack() as stack:
         client, prefix = await open_client(stack, name, client_folder, offline_proxy.host)
-        (client_folder / "registries.conf").write_text(IN_PLACE_OF_HUB.format(host=offline_proxy.host))
+        put_in_place_of_hub(client_folder, offline_proxy.host)
         began = time.monotonic()
         with pytest.raises(CommandFailed, match=REASON):
             await client.pull(f"{prefix}never:1", AMD64)

@@ -5,7 +5,18 @@
 - `userland`: the ARM engine, unpacked from Debian's packages; `interpreters`: making the kernel run it.
 """
 
-from tests.lab.engines.boards import ARM64_SERVER, PC, PI_2, PI_4_32BIT, PI_ZERO, Board
+from tests.lab.engines.boards import ARM64_SERVER, PC, PI_2, PI_3, PI_4_32BIT, PI_ZERO, Board
 from tests.lab.engines.engine import Engine, EngineImage, docker_engine
 
-__all__ = ["ARM64_SERVER", "PC", "PI_2", "PI_4_32BIT", "PI_ZERO", "Board", "Engine", "EngineImage", "docker_engine"]
+__all__ = [
+    "ARM64_SERVER",
+    "PC",
+    "PI_2",
+    "PI_3",
+    "PI_4_32BIT",
+    "PI_ZERO",
+    "Board",
+    "Engine",
+    "EngineImage",
+    "docker_engine",
+]
