@@ -4,7 +4,7 @@ import random
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,15 +19,18 @@ from proxy.arch.candidates import Template, official_templates, proposal_templat
 from proxy.arch.resolution import Policy
 from proxy.config.resolving import CandidateSettings
 from proxy.config.schema import Settings
+from proxy.config.serving import ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 from proxy.ports import BlobStore, Catalog, Clock, Events, Upstream
 from proxy.server.connections import build_server
+from proxy.server.doors import Door, Listener
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
-from proxy.server.registry import Contents, RegistryHandler
+from proxy.server.networks import ClientRule, Neighbourhood
+from proxy.server.registry import Clients, Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
 from proxy.service.fill import Fills, FillTools, Room
@@ -79,10 +82,21 @@ class SystemClock:
 
 
 @dataclass(frozen=True, slots=True)
+class Entrance:
+    """An address to listen at, and what answers there."""
+
+    listen: tuple[str, int]
+    tls_certificate: Path | None
+    tls_key: Path | None
+    server: web.Server
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """Everything that runs, for the commands that need it."""
 
-    server: web.Server
+    entrances: tuple[Entrance, ...]
+    """The server's own address first."""
     fronts: dict[str, Front]
     store: BlobStore
     catalog: Catalog
@@ -116,7 +130,6 @@ class _Shared:
     lookups: LookupTools
     resolver: ResolverTools
     pull: PullTools
-    freshness: Freshness
     clock: Clock
     memory: _Memory
 
@@ -153,8 +166,37 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
         contents = Contents(store, small)
-        handler = RegistryHandler(fronts, contents, clock, default_platform=settings.resolution.default_platform)
-        yield Running(build_server(handler, events, clock), fronts, store, catalog, housekeeper, owns_cache)
+        handler = RegistryHandler(fronts, contents, clock, _clients(settings))
+        entrances = tuple(
+            Entrance(listen, certificate, key, build_server(handler, door, events, clock))
+            for listen, certificate, key, door in _list_doors(settings)
+        )
+        yield Running(entrances, fronts, store, catalog, housekeeper, owns_cache)
+
+
+def _list_doors(settings: Settings) -> Iterator[tuple[tuple[str, int], Path | None, Path | None, Door]]:
+    """Answer every address to listen at, the server's own first, with its certificate and key, and its door."""
+    main = settings.server
+    listeners: dict[tuple[str, int], list[ListenerSettings]] = {main.listen: []}
+    for one in settings.listener:
+        listeners.setdefault(one.listen or main.listen, []).append(one)
+    for listen, several in listeners.items():
+        own = next((one for one in several if one.tls_certificate is not None), None)
+        certificate, key = (own.tls_certificate, own.tls_key) if own else (None, None)
+        if listen == main.listen and own is None:
+            certificate, key = main.tls_certificate, main.tls_key
+        yield listen, certificate, key, Door(_listener(one) for one in several)
+
+
+def _listener(settings: ListenerSettings) -> Listener:
+    address = ":".join(str(part) for part in settings.listen) if settings.listen else ""
+    name, upstream = settings.host or address, normalise_registry(settings.upstream)
+    return Listener(name, settings.host, settings.assignment, "" if upstream == DOCKER_HUB else upstream)
+
+
+def _clients(settings: Settings) -> Clients:
+    rules = [ClientRule(network, one.assignment) for one in settings.client for network in one.network]
+    return Clients(Neighbourhood(rules, settings.server.trusted_proxies), settings.resolution.default_platform)
 
 
 async def _open_cache(
@@ -198,7 +240,6 @@ def _share(
         lookups,
         ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
         PullTools(catalog, store, manifests, fills, events, owner, Tally(), recency.note),
-        _freshness(settings),
         clock,
         memory,
     )
@@ -234,25 +275,27 @@ def _fill_policy(settings: Settings) -> FillPolicy:
     return FillPolicy(keep_without_clients=settings.fill.keep_without_clients)
 
 
-def _freshness(settings: Settings) -> Freshness:
+def _freshness(settings: Settings, upstream: UpstreamSettings) -> Freshness:
+    tag_ttl = settings.cache.tag_ttl if upstream.tag_ttl is None else upstream.tag_ttl
     return Freshness(
-        tag_seconds=settings.cache.tag_ttl,
-        absent_seconds=settings.cache.absent_ttl,
+        tag_seconds=tag_ttl,
+        absent_seconds=settings.cache.absent_ttl if upstream.absent_ttl is None else upstream.absent_ttl,
         candidate_absent_seconds=settings.candidates.absent_ttl,
         retry_seconds=settings.cache.retry_interval,
         stale_seconds=settings.cache.stale_limit,
-        ahead_seconds=settings.cache.tag_ttl * AHEAD_SHARE if settings.cache.refresh_ahead else 0.0,
+        ahead_seconds=tag_ttl * AHEAD_SHARE if settings.cache.refresh_ahead else 0.0,
     )
 
 
 async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Front:
     name = normalise_registry(upstream.name)
     client = await _open_upstream(upstream, shared, stack)
-    lookups = Lookups(name, client, shared.freshness, shared.lookups)
+    freshness = _freshness(shared.settings, upstream)
+    lookups = Lookups(name, client, freshness, shared.lookups)
     resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
     shared.memory.forgetters.append(resolver.forget)
     tools = shared.pull
-    listings = Listings(name, client, tools.manifests, tools.catalog, shared.freshness, shared.clock)
+    listings = Listings(name, client, tools.manifests, tools.catalog, freshness, shared.clock)
     puller = Puller(name, client, lookups, resolver, listings, tools)
     is_hub = name == DOCKER_HUB
     return Front(puller, has_library=is_hub, has_words=asks_proposal(shared.settings.candidates, upstream))
@@ -261,8 +304,11 @@ async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncE
 def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
     """Answer what is resolved, and how, for one upstream."""
     resolution, name = settings.resolution, normalise_registry(upstream.name)
+    # Whoever is assigned a platform is to be served it, too.
+    said = [one.assignment for one in settings.listener] + [one.assignment for one in settings.client]
+    assigned = [one.platform for one in said if one.platform is not None]
     return Policy(
-        resolution.fleet,
+        tuple(dict.fromkeys((*resolution.fleet, *assigned))),
         _templates(settings, upstream),
         refuse_missing=resolution.on_missing == "refuse",
         rules=tuple(image.rule for image in settings.image if normalise_registry(image.registry) == name),

@@ -81,7 +81,7 @@ async def run_proxy(settings: Settings, cache: Path) -> AsyncIterator[Live]:
     """Run a proxy; what goes wrong inside of it fails the test."""
     events = RecordingEvents()
     async with open_proxy(settings, cache, events) as running:
-        runner = web.ServerRunner(running.server, shutdown_timeout=1)
+        runner = web.ServerRunner(running.entrances[0].server, shutdown_timeout=1)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

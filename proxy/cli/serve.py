@@ -4,7 +4,8 @@ import asyncio
 import resource
 import signal
 import ssl
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import click
@@ -12,13 +13,12 @@ from aiohttp import web
 
 from proxy.cli.options import cache_directory, read_settings, settings_options
 from proxy.config.schema import Settings
-from proxy.config.serving import ServerSettings
 from proxy.oci.errors import Unavailable
 from proxy.server.encryption import build_tls
 from proxy.server.middleware import ServerEvents
 from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
 from proxy.version import VERSION
-from proxy.wiring import open_proxy
+from proxy.wiring import Entrance, open_proxy
 
 SHUTDOWN_SECONDS = 4.0
 """How long downloads may go on. aiohttp takes it twice, and Docker kills a container after ten seconds."""
@@ -49,7 +49,9 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
         Unavailable: The address or the cache folder cannot be used.
         InvalidSetting: A file that is named cannot be used.
     """
-    tls = _tls(settings.server)
+    _tls(settings.server.tls_certificate, settings.server.tls_key)  # before anything is begun
+    for listener in settings.listener:
+        _tls(listener.tls_certificate, listener.tls_key)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -58,25 +60,34 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
             raise Unavailable(
                 f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
             )
-        runner = web.ServerRunner(running.server, shutdown_timeout=SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            address = await _listen(runner, *settings.server.listen, tls)
-            upstreams = {one.name: one.address for one in settings.upstreams}
-            scheme = "http" if tls is None else "https"
-            events.note(
-                "serving", version=VERSION, listen=address, scheme=scheme, cache=str(cache), upstreams=upstreams
-            )
+        async with AsyncExitStack() as stack:
+            addresses = [await _open(entrance, stack) for entrance in running.entrances]
+            _tell_serving(settings, cache, running.entrances, addresses, events)
             await stop.wait()
             events.note("stopping")
-        finally:
-            await runner.cleanup()
 
 
-def _tls(server: ServerSettings) -> ssl.SSLContext | None:
-    if server.tls_certificate is None or server.tls_key is None:
-        return None
-    return build_tls(server.tls_certificate, server.tls_key)
+async def _open(entrance: Entrance, stack: AsyncExitStack) -> str:
+    """Listen at an address until the stack is left; answer the address."""
+    runner = web.ServerRunner(entrance.server, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return await _listen(runner, *entrance.listen, _tls(entrance.tls_certificate, entrance.tls_key))
+
+
+def _tell_serving(
+    settings: Settings, cache: Path, entrances: Sequence[Entrance], addresses: Sequence[str], events: ServerEvents
+) -> None:
+    scheme = "http" if entrances[0].tls_certificate is None else "https"
+    upstreams = {one.name: one.address for one in settings.upstreams}
+    more = {"listeners": addresses[1:]} if addresses[1:] else {}
+    events.note(
+        "serving", version=VERSION, listen=addresses[0], scheme=scheme, cache=str(cache), upstreams=upstreams, **more
+    )
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    return None if certificate is None or key is None else build_tls(certificate, key)
 
 
 async def _listen(runner: web.ServerRunner, host: str, port: int, tls: ssl.SSLContext | None) -> str:

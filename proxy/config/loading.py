@@ -137,8 +137,29 @@ def _elsewhere(key: str) -> str:
 def _check(settings: Settings) -> None:
     if (settings.server.tls_certificate is None) is not (settings.server.tls_key is None):
         raise InvalidSetting("server.tls_certificate and server.tls_key go together: one of them is not set")
+    _check_listeners(settings)
     _check_upstreams(settings)
     _check_images(settings)
+
+
+def _check_listeners(settings: Settings) -> None:
+    known = {normalise_registry(one.name) for one in settings.upstreams}
+    ways = {(settings.server.listen, "")}
+    for position, listener in enumerate(settings.listener):
+        name = f"listener[{position}]"
+        way = (listener.listen or settings.server.listen, listener.host)
+        if way in ways:
+            raise InvalidSetting(f"{name} is no way in of its own: give it a listen or a host that no other has")
+        ways.add(way)
+        if (listener.tls_certificate is None) is not (listener.tls_key is None):
+            raise InvalidSetting(f"{name}: tls_certificate and tls_key go together: one of them is not set")
+        if listener.tls_certificate is not None and listener.listen is None:
+            raise InvalidSetting(f"{name}: a certificate is for an address: set listen, or the server's certificate")
+        if normalise_registry(listener.upstream) not in known:
+            raise InvalidSetting(f"{name} is for {listener.upstream}, which is no upstream here")
+    for position, client in enumerate(settings.client):
+        if client.platform is None and client.answer is None:
+            raise InvalidSetting(f"client[{position}] says nothing: set platform or answer")
 
 
 def _check_upstreams(settings: Settings) -> None:

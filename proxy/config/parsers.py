@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,6 +110,24 @@ def parse_listen(value: object) -> tuple[str, int]:
     if not colon or not is_port or (":" in host and not host.startswith("[")):
         raise InvalidSetting(f"must be HOST:PORT, not {value!r}")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - a mirror is there to be reached
+
+
+def parse_networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Take addresses and networks: one or a list."""
+    texts = parse_texts(value)
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise InvalidSetting(f"must be addresses or networks such as 192.168.7.0/24: {error}") from error
+
+
+def parse_host(value: object) -> str:
+    """Take the name of a host, without a port."""
+    text = parse_text(value)
+    with contextlib.suppress(InvalidSetting):
+        if ":" not in text and parse_url(f"https://{text}"):
+            return text.lower()
+    raise InvalidSetting(f"must be the name of a host such as rpi.registry.lan, not {value!r}")
 
 
 def parse_url(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from proxy.config.declaring import items, setting
 from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seconds
 from proxy.config.resolving import CandidateSettings, ImageSettings, IndexSettings, ResolutionSettings
-from proxy.config.serving import LogSettings, ServerSettings
+from proxy.config.serving import ClientSettings, ListenerSettings, LogSettings, ServerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 
@@ -74,6 +74,8 @@ class Settings:
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     image: tuple[ImageSettings, ...] = items(ImageSettings)
+    listener: tuple[ListenerSettings, ...] = items(ListenerSettings)
+    client: tuple[ClientSettings, ...] = items(ClientSettings)
     upstream: tuple[UpstreamSettings, ...] = items(UpstreamSettings)
 
     @property

@@ -53,6 +53,8 @@ class UpstreamSettings:
         "Whether strangers may own names on it; auto knows the large public registries by their host.",
         default="auto",
     )
+    tag_ttl: float | None = setting(parse_seconds, "As cache.tag_ttl, for it alone.", default=None)
+    absent_ttl: float | None = setting(parse_seconds, "As cache.absent_ttl, for it alone.", default=None)
     timeout: float = setting(
         parse_seconds, "How long an answer may take to begin; after it, the cache answers.", default=10.0
     )

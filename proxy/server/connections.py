@@ -5,12 +5,14 @@ piece by piece would only stand in its way, and the frame around it costs as muc
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from proxy.ports import Clock
+from proxy.server.doors import Door
 from proxy.server.middleware import (
     Fault,
     Handler,
@@ -35,9 +37,10 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def build_server(registry: RegistryHandler, events: ServerEvents, clock: Clock) -> web.Server:
-    """Make the server: one handler for every path and method, and what stands around it, outermost first."""
-    return RegistryServer(log_requests(answer_errors(registry.handle, events), events, clock), events)
+def build_server(registry: RegistryHandler, door: Door, events: ServerEvents, clock: Clock) -> web.Server:
+    """Make the server for a door: one handler for every path and method, and what stands around it, outermost first."""
+    handler = partial(registry.handle, door=door)
+    return RegistryServer(log_requests(answer_errors(handler, events), events, clock), events)
 
 
 class RegistryServer(web.Server):

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proxy.arch.choice import Asker
-from proxy.arch.detection import Detection
+from proxy.arch.detection import AnswerMode, Detection
 from proxy.oci.digests import Digest
 from proxy.oci.references import Reference
 from proxy.server.answers import resolution_headers
-from proxy.server.fronts import Front, pick_front, place_in
+from proxy.server.fronts import Front, locate
+from proxy.service.pull import ManifestAnswer
 
 _NEVER_REWRITTEN = "a digest is never rewritten"
 
@@ -37,12 +38,13 @@ async def explain(fronts: Mapping[str, Front], reference: Reference, detection: 
     Raises:
         RegistryError: What the client would be told instead.
     """
-    front = pick_front(fronts, reference.registry)
-    place = place_in(front, "", reference.repository)
+    found = locate(fronts, reference.registry, "", "", reference.repository)
+    front, place = found.front, found.place
+    asker = Asker(detection, wants_manifest=detection.answer is AnswerMode.MANIFEST)
     if isinstance(reference.target, Digest):
         answer = await front.puller.get_manifest(place.repositories, reference.target)
     else:
-        answer = await front.puller.get_tag(place.repositories, reference.target, Asker(detection))
+        answer = await front.puller.get_tag(place.repositories, reference.target, asker)
     headers = resolution_headers(answer, detection) if answer.resolution else {}
     entry = answer.choice.entry if answer.choice else None
     return Explanation(
@@ -56,5 +58,12 @@ async def explain(fronts: Mapping[str, Front], reference: Reference, detection: 
         image_platform=str(entry.platform.explicit()) if entry and entry.platform else None,
         cache=str(answer.state),
         warning=headers.get("Warning", "").removeprefix("299 - ").strip('"'),
-        trail=answer.resolution.trail.as_lines() if answer.resolution else [_NEVER_REWRITTEN],
+        trail=_trail(answer),
     )
+
+
+def _trail(answer: ManifestAnswer) -> list[str]:
+    if answer.resolution is None:
+        return [_NEVER_REWRITTEN]
+    lines = answer.resolution.trail.as_lines()
+    return [*lines, f"this client: {answer.choice.verdict}"] if answer.choice else lines

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from proxy.arch.detection import split_path_platform
+from proxy.arch.words import find_path_platform
 from proxy.oci.errors import NameUnknown
 from proxy.oci.references import DOCKER_HUB, normalise_registry, with_library
 from proxy.service.pull import Puller
@@ -47,13 +48,62 @@ def pick_front(fronts: Mapping[str, Front], namespace: str | None) -> Front:
     return front
 
 
-def check_prefix(prefix: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The upstream that a request is for, and the place on it."""
+
+    front: Front
+    place: Place
+
+
+def locate(fronts: Mapping[str, Front], namespace: str, default: str, prefix: str, repository: str) -> Location:
+    """Answer which upstream a request is for, and which of its repositories are meant.
+
+    The upstream is the one that `?ns=` names; else the one whose name the path begins with (`/v2/ghcr.io/owner/app/…`,
+    before or after a platform word); else the listener's; else Docker Hub. A path that begins with another name than
+    `?ns=` says is a repository of the upstream that `?ns=` says.
+
+    Args:
+        fronts: The upstreams, by name.
+        namespace: What `?ns=` says, or nothing.
+        default: The listener's upstream, or nothing.
+        prefix: What stands before `v2`, or nothing.
+        repository: The repository of the path.
+
+    Raises:
+        NameUnknown: There is no such upstream, or no such path.
+    """
+    named = normalise_registry(namespace) if namespace else ""
+    if prefix and _is_upstream(fronts, prefix, named):
+        return Location(
+            fronts[normalise_registry(prefix)], place_in(fronts[normalise_registry(prefix)], "", repository)
+        )
+    first, _, rest = repository.partition("/")
+    second, _, inner = rest.partition("/")
+    if rest and _is_upstream(fronts, first, named):
+        front, repository = fronts[normalise_registry(first)], rest
+    elif inner and find_path_platform(first) and _is_upstream(fronts, second, named):
+        front, repository = fronts[normalise_registry(second)], f"{first}/{inner}"
+    else:
+        front = pick_front(fronts, namespace or default)
+    return Location(front, place_in(front, prefix, repository))
+
+
+def _is_upstream(fronts: Mapping[str, Front], component: str, named: str) -> bool:
+    # Only what looks like a host: a namespace is never one, whatever an upstream may be called.
+    if "." not in component:
+        return False
+    name = normalise_registry(component)
+    return name in fronts and named in {"", name}
+
+
+def check_prefix(fronts: Mapping[str, Front], prefix: str) -> None:
     """Hold what stands before `v2` to what may stand there.
 
     Raises:
-        NameUnknown: It is no platform.
+        NameUnknown: It is neither a platform nor an upstream.
     """
-    if split_path_platform(prefix, "") is None:
+    if split_path_platform(prefix, "") is None and not _is_upstream(fronts, prefix, ""):
         raise _no_such_path()
 
 
@@ -79,4 +129,4 @@ def _place(prefix: str, repository: str, has_library: bool, has_words: bool) -> 
 
 
 def _no_such_path() -> NameUnknown:
-    return NameUnknown("no such path: it begins with neither v2 nor a platform such as linux-arm-v6")
+    return NameUnknown("no such path: it begins with neither v2 nor a platform such as linux-arm-v6 nor an upstream")

@@ -11,14 +11,18 @@ from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
-from proxy.arch.detection import ClientHints, Detection, detect
+from proxy.arch.detection import MAX_PLATFORM_LENGTH, Assignment, ClientHints, Detection, detect
 from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
+from proxy.arch.words import find_platform
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from proxy.oci.routes import parse_route, quote_path
 
 MAX_REMEMBERED = 1024
 MAX_TEXT_LENGTH = 1024
+PLATFORM_HEADERS = ("X-Meta-Platform", "X-Platform")
+"""What a Docker config.json can send (only names that begin with `X-Meta-` pass), and a containerd hosts.toml
+(clients.md §2.1)."""
 
 _T = TypeVar("_T")
 
@@ -43,9 +47,9 @@ def read_accept(lines: str) -> frozenset[str]:
 
 
 @lru_cache(MAX_REMEMBERED)
-def read_client(path_word: str, user_agent: str, default: Platform | None) -> Detection:
+def read_client(hints: ClientHints, default: Platform | None) -> Detection:
     """Answer the platform of a client by what it shows of itself."""
-    return detect(ClientHints(path_word, user_agent=user_agent), default=default)
+    return detect(hints, default=default)
 
 
 @_remembered
@@ -77,7 +81,18 @@ def accepted_by(request: web.BaseRequest) -> frozenset[str]:
     return read_accept(",".join(request.headers.getall(hdrs.ACCEPT, ())))
 
 
-def detect_client(request: web.BaseRequest, path_word: str, default: Platform | None) -> Detection:
-    """Answer the platform of a client, by its request."""
+def hints_of(request: web.BaseRequest, path_word: str, listener: Assignment, rule: Assignment) -> ClientHints:
+    """Answer what a request shows of its client."""
     user_agent = request.headers.get(hdrs.USER_AGENT, "")
-    return read_client(path_word, user_agent if len(user_agent) <= MAX_USER_AGENT_LENGTH else "", default)
+    if len(user_agent) > MAX_USER_AGENT_LENGTH:
+        user_agent = ""
+    return ClientHints(path_word, _platform_header(request), listener, rule, user_agent)
+
+
+def _platform_header(request: web.BaseRequest) -> str:
+    """Answer the first platform header that means something, or else the first there is."""
+    shown = [value for name in PLATFORM_HEADERS for value in request.headers.getall(name, ())]
+    if not shown:
+        return ""
+    readable = (value for value in shown if len(value) <= MAX_PLATFORM_LENGTH and find_platform(value))
+    return next(readable, shown[0])[: MAX_PLATFORM_LENGTH + 1]

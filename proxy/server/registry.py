@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
@@ -27,11 +27,23 @@ from proxy.server.answers import API_VERSION, TagHeads, blob_head, manifest_head
 from proxy.server.bodies import part_response, send_blob
 from proxy.server.conditions import is_known, keeps_range
 from proxy.server.documents import Head, document_response
-from proxy.server.fronts import Front, Place, check_prefix, pick_front, place_in
-from proxy.server.reading import accepted_by, detect_client, namespace_of, quote_path_of, raw_path_of, read_route
+from proxy.server.doors import Door, Listener
+from proxy.server.fronts import Front, Place, check_prefix, locate
+from proxy.server.networks import Neighbourhood, Origin
+from proxy.server.reading import (
+    accepted_by,
+    hints_of,
+    namespace_of,
+    quote_path_of,
+    raw_path_of,
+    read_client,
+    read_route,
+)
+from proxy.server.whoami import find_whoami, whoami_response
 from proxy.service.pull import BlobAnswer, ManifestAnswer
 from proxy.service.small_blobs import SMALL_BYTES, SmallBlobs
 
+WHOAMI = "/whoami"
 READ_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 MAX_TAGS = 10_000
 """The largest page of tags that is asked for (CVE-2023-2253: an unbounded `n` costs memory)."""
@@ -44,6 +56,7 @@ class _Asked:
     """A request, as far as it is understood."""
 
     request: web.BaseRequest
+    listener: Listener
     front: Front
     place: Place
     namespace: str
@@ -67,35 +80,49 @@ class Contents:
     small: SmallBlobs
 
 
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """How clients are told apart, beside what they show of themselves."""
+
+    neighbourhood: Neighbourhood = field(default_factory=Neighbourhood)
+    default_platform: Platform | None = None
+
+    def locate(self, request: web.BaseRequest) -> Origin:
+        """Answer where a request comes from."""
+        return self.neighbourhood.locate(request.remote, request.headers.getall("X-Forwarded-For", ()))
+
+
 class RegistryHandler:
     """Answers the pull API for all upstreams."""
 
-    def __init__(
-        self, fronts: Mapping[str, Front], contents: Contents, clock: Clock, *, default_platform: Platform | None
-    ) -> None:
-        """Take the upstreams by name, where blobs are, the time, and whom to take an unknown client for."""
+    def __init__(self, fronts: Mapping[str, Front], contents: Contents, clock: Clock, clients: Clients) -> None:
+        """Take the upstreams by name, where blobs are, the time, and how clients are told apart."""
         self._fronts = fronts
         self._contents = contents
         self._clock = clock
-        self._default_platform = default_platform
+        self._clients = clients
         self._heads = TagHeads()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request.
+    async def handle(self, request: web.BaseRequest, door: Door) -> web.StreamResponse:
+        """Answer one request that came in by a door.
 
         Raises:
             RegistryError: What the client is to be told.
         """
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
-        route = read_route(raw_path_of(request))
+        path, listener = raw_path_of(request), door.find(request.headers.get(hdrs.HOST, ""))
+        word = find_whoami(path) if path.endswith(WHOAMI) else None
+        if word is not None:
+            return self._whoami(request, listener, word)
+        route = read_route(path)
         resource = route.resource
         if isinstance(resource, Ping):
-            check_prefix(route.prefix)
+            check_prefix(self._fronts, route.prefix)
             return web.json_response({}, headers=API_VERSION)
         namespace = namespace_of(request)
-        front = pick_front(self._fronts, namespace)
-        asked = _Asked(request, front, place_in(front, route.prefix, resource.repository), namespace)
+        found = locate(self._fronts, namespace, listener.upstream, route.prefix, resource.repository)
+        asked = _Asked(request, listener, found.front, found.place, namespace)
         match resource:
             case ManifestRoute(target=target):
                 return await (self._manifest(asked, target) if isinstance(target, Digest) else self._tag(asked, target))
@@ -106,8 +133,15 @@ class RegistryHandler:
             case ReferrersRoute(digest=digest):
                 return await _referrers(asked, digest)
 
+    def _whoami(self, request: web.BaseRequest, listener: Listener, word: str) -> web.Response:
+        origin = self._clients.locate(request)
+        hints = hints_of(request, word, listener.assignment, origin.rule)
+        return whoami_response(hints, read_client(hints, self._clients.default_platform), listener, origin)
+
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
-        detection = detect_client(asked.request, asked.place.path_word, self._default_platform)
+        rule = self._clients.locate(asked.request).rule
+        hints = hints_of(asked.request, asked.place.path_word, asked.listener.assignment, rule)
+        detection = read_client(hints, self._clients.default_platform)
         asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.answer is AnswerMode.MANIFEST)
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
         return self._document(asked, answer, self._heads.find(answer, detection, asked.namespace))

@@ -5,6 +5,7 @@ import json
 import re
 import string
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,7 @@ SCALARS = {
     "POLYARCH_SERVER_LISTEN": ("127.0.0.1:7", ("127.0.0.1", 7)),
     "POLYARCH_SERVER_TLS_CERTIFICATE": ("/etc/tls.crt", Path("/etc/tls.crt")),
     "POLYARCH_SERVER_TLS_KEY": ("/etc/tls.key", Path("/etc/tls.key")),
+    "POLYARCH_SERVER_TRUSTED_PROXIES": ("10.0.0.0/8,::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
     "POLYARCH_LOG_LEVEL": ("debug", "debug"),
     "POLYARCH_LOG_FORMAT": ("json", "json"),
     "POLYARCH_CACHE_DIRECTORY": ("/srv/cache", Path("/srv/cache")),

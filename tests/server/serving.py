@@ -16,8 +16,10 @@ from proxy.arch.candidates import official_templates, proposal_templates
 from proxy.arch.resolution import Policy
 from proxy.oci.platforms import Platform
 from proxy.server.connections import build_server
+from proxy.server.doors import Door
 from proxy.server.fronts import Front
-from proxy.server.registry import Contents, RegistryHandler
+from proxy.server.networks import Neighbourhood
+from proxy.server.registry import Clients, Contents, RegistryHandler
 from proxy.service.small_blobs import SmallBlobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import RecordingEvents
@@ -125,16 +127,21 @@ async def serve(
     clock: ManualClock | None = None,
     shutdown_seconds: float = 0,
     memory_bytes: int = 1024 * 1024,
+    own_name: str = OWN,
+    neighbourhood: Neighbourhood | None = None,
+    door: Door | None = None,
 ) -> AsyncIterator[Served]:
     """Serve Docker Hub, and a registry of one's own, from the same store."""
     kept, own, events, clock = kept or Kept(), FakeUpstream(), RecordingEvents(), clock or ManualClock()
     async with AsyncExitStack() as stack:
         bench = await stack.enter_async_context(open_bench(upstream, kept, clock=clock))
-        other = await stack.enter_async_context(open_bench(own, kept, policy=OWN_POLICY, name=OWN))
-        fronts = {HUB: Front(bench.puller, has_library=True), OWN: Front(other.puller, has_words=True)}
+        other = await stack.enter_async_context(open_bench(own, kept, policy=OWN_POLICY, name=own_name))
+        fronts = {HUB: Front(bench.puller, has_library=True), own_name: Front(other.puller, has_words=True)}
         contents = Contents(kept.store, SmallBlobs(kept.store, events, memory_bytes=memory_bytes))
-        handler = RegistryHandler(fronts, contents, clock, default_platform=default_platform)
-        runner = web.ServerRunner(build_server(handler, events, clock), shutdown_timeout=shutdown_seconds)
+        clients = Clients(neighbourhood or Neighbourhood(), default_platform)
+        handler = RegistryHandler(fronts, contents, clock, clients)
+        server = build_server(handler, door or Door(), events, clock)
+        runner = web.ServerRunner(server, shutdown_timeout=shutdown_seconds)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_server_tls() if tls else None).start()

@@ -35,7 +35,8 @@ async def test_it_names_the_image_and_the_reasons(upstream: FakeUpstream, platfo
     assert told.image_platform == told.platform == str(Platform.parse(platform).explicit())
     assert (told.evidence, told.media_type, told.cache) == ("path", media_types.DOCKER_LIST, "miss")
     assert told.trail[0].startswith("library/debian:jessie: sha256:")
-    assert told.trail[-1].startswith("answer: synthesised index")
+    assert told.trail[-2].startswith("answer: synthesised index")
+    assert told.trail[-1] == "this client: the synthesised index"
     assert bool(told.warning) is (platform != AMD64)
     assert '"' not in told.warning
 

@@ -1,7 +1,7 @@
 import pytest
 
 from proxy.oci.errors import NameUnknown
-from proxy.server.fronts import Front, Place, check_prefix, pick_front, place_in
+from proxy.server.fronts import Front, Place, check_prefix, locate, pick_front, place_in
 from tests.fakes.upstream import FakeUpstream
 from tests.service.bench import HUB, open_bench
 
@@ -68,9 +68,58 @@ async def test_a_prefix_that_is_no_platform_is_not_there(prefix: str) -> None:
     with pytest.raises(NameUnknown, match="neither v2 nor a platform"):
         place_in(await make_front(), prefix, "library/debian")
     with pytest.raises(NameUnknown, match="neither v2 nor a platform"):
-        check_prefix(prefix)
+        check_prefix({HUB: await make_front()}, prefix)
 
 
-@pytest.mark.parametrize("prefix", ["", "arm6", "linux-arm-v6"])
-def test_a_platform_may_stand_before_v2(prefix: str) -> None:
-    check_prefix(prefix)
+@pytest.mark.parametrize("prefix", ["", "arm6", "linux-arm-v6", "ghcr.io", "docker.io", "index.docker.io"])
+async def test_a_platform_or_an_upstream_may_stand_before_v2(prefix: str) -> None:
+    check_prefix({HUB: await make_front(), "ghcr.io": await make_front()}, prefix)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "default", "prefix", "repository", "upstream", "place"),
+    [
+        pytest.param("", "", "", "debian", HUB, Place("", ("library/debian",)), id="nothing said"),
+        pytest.param("ghcr.io", "", "", "me/app", "ghcr.io", Place("", ("me/app",)), id="ns"),
+        pytest.param("", "", "", "ghcr.io/me/app", "ghcr.io", Place("", ("me/app",)), id="a path"),
+        pytest.param("", "", "", "GHCR.io/me/app", "ghcr.io", Place("", ("me/app",)), id="in any case"),
+        pytest.param("", "", "", "docker.io/debian", HUB, Place("", ("library/debian",)), id="Docker Hub by name"),
+        pytest.param("", "ghcr.io", "", "docker.io/me/app", HUB, Place("", ("me/app",)), id="a path before a listener"),
+        pytest.param("", "ghcr.io", "", "me/app", "ghcr.io", Place("", ("me/app",)), id="a listener"),
+        pytest.param("docker.io", "ghcr.io", "", "me/app", HUB, Place("", ("me/app",)), id="ns before a listener"),
+        pytest.param("ghcr.io", "", "", "ghcr.io/me/app", "ghcr.io", Place("", ("me/app",)), id="ns and path agree"),
+        pytest.param(
+            "docker.io", "", "", "ghcr.io/me/app", HUB, Place("", ("ghcr.io/me/app",)), id="ns and path do not"
+        ),
+        pytest.param("", "", "", "arm6/ghcr.io/me/app", "ghcr.io", Place("arm6", ("me/app",)), id="word, upstream"),
+        pytest.param("", "", "", "ghcr.io/arm6/me/app", "ghcr.io", Place("arm6", ("me/app",)), id="upstream, word"),
+        pytest.param(
+            "",
+            "",
+            "linux-arm-v6",
+            "ghcr.io/me/app",
+            "ghcr.io",
+            Place("linux-arm-v6", ("me/app",)),
+            id="prefix, upstream",
+        ),
+        pytest.param("", "", "ghcr.io", "me/app", "ghcr.io", Place("", ("me/app",)), id="upstream before v2"),
+        pytest.param("", "", "", "quay.io/me/app", HUB, Place("", ("quay.io/me/app",)), id="no upstream of ours"),
+        pytest.param("", "", "", "ghcr.io", HUB, Place("", ("library/ghcr.io",)), id="a name alone"),
+        pytest.param("", "", "", "me/ghcr.io/app", HUB, Place("", ("me/ghcr.io/app",)), id="no word before it"),
+    ],
+)
+async def test_an_upstream_is_named_by_query_by_path_or_by_listener(
+    namespace: str, default: str, prefix: str, repository: str, upstream: str, place: Place
+) -> None:
+    fronts = {HUB: await make_front(has_library=True), "ghcr.io": await make_front()}
+    found = locate(fronts, namespace, default, prefix, repository)
+    assert found.front is fronts[upstream]
+    assert found.place == place
+
+
+async def test_a_path_never_leads_to_a_host_that_is_not_configured() -> None:
+    fronts = {HUB: await make_front(), "localhost": await make_front()}
+    assert locate(fronts, "", "", "", "localhost/app").front is fronts[HUB]
+    assert locate(fronts, "", "", "", "evil.example/app").place == Place("", ("evil.example/app",))
+    with pytest.raises(NameUnknown, match="none of this proxy's upstreams"):
+        locate(fronts, "evil.example", "", "", "app")

@@ -6,7 +6,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.arch.detection import ClientHints, detect
+from proxy.arch.detection import NOTHING_ASSIGNED, ClientHints, detect
 from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
 from proxy.oci import media_types
 from proxy.oci.errors import InvalidDigest, NameUnknown
@@ -15,11 +15,12 @@ from proxy.oci.routes import Ping, parse_route
 from proxy.server.reading import (
     MAX_TEXT_LENGTH,
     accepted_by,
-    detect_client,
+    hints_of,
     namespace_of,
     quote_path_of,
     raw_path_of,
     read_accept,
+    read_client,
     read_route,
 )
 
@@ -81,5 +82,21 @@ def test_who_sends_no_accept_accepts_anything() -> None:
 @pytest.mark.parametrize("default", [None, Platform.parse("linux/amd64")])
 def test_a_client_is_detected_as_if_nothing_were_remembered(agent: str, word: str, default: Platform | None) -> None:
     for _ in range(2):
-        found = detect_client(request(headers={"User-Agent": agent}), word, default)
-        assert found == detect(ClientHints(word, user_agent=agent), default=default)
+        hints = hints_of(request(headers={"User-Agent": agent}), word, NOTHING_ASSIGNED, NOTHING_ASSIGNED)
+        assert read_client(hints, default) == detect(ClientHints(word, user_agent=agent), default=default)
+
+
+@pytest.mark.parametrize(
+    ("headers", "shown"),
+    [
+        ({}, ""),
+        ({"X-Platform": "arm6"}, "arm6"),
+        ({"X-Meta-Platform": "linux/arm/v6"}, "linux/arm/v6"),
+        ({"x-meta-platform": "arm6", "X-Platform": "arm7"}, "arm6"),
+        ({"X-Meta-Platform": "nonsense", "X-Platform": "arm7"}, "arm7"),
+        ({"X-Meta-Platform": "nonsense"}, "nonsense"),
+        ({"X-Meta-Platform": "arm6" + " " * 900, "X-Platform": "arm7"}, "arm7"),
+    ],
+)
+def test_the_first_platform_header_that_means_something_counts(headers: dict[str, str], shown: str) -> None:
+    assert hints_of(request(headers=headers), "", NOTHING_ASSIGNED, NOTHING_ASSIGNED).header == shown

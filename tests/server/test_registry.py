@@ -19,7 +19,7 @@ from tests.service.bench import AMD64, ARM_V6, ARM_V7, FLEET, Kept, jessie
 
 JESSIE = "/v2/library/debian/manifests/jessie"
 CHILD = f"/v2/library/debian/manifests/{jessie(ARM_V7).manifest.digest}"
-PI_ZERO = "docker/18.09.0 go/go1.10.4 git-commit/4d60db4 kernel/6.1.21+ os/linux arch/arm"
+PI_ZERO = "docker/28.5.1 go/go1.24 git-commit/4d60db4 kernel/6.1.21+ os/linux arch/arm"
 PI_2 = "docker/28.5.1 go/go1.24 git-commit/f8215cc kernel/6.1.21-v7+ os/linux arch/arm"
 S390X = "docker/28.5.1 go/go1.24 git-commit/f8215cc kernel/6.1.0 os/linux arch/s390x"
 METHODS = ("PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
