@@ -182,9 +182,13 @@ class HouseMachine(RuleBasedStateMachine):
 
     def check_nobody_else_could_leave(self, after: set[Digest], made: set[Digest]) -> None:
         pinned, busy = find_pinned(self.inventory()) | made, {*self.reading, *self.filling}
-        for image in self.look().images:
-            own = {member for member in image.members if member not in pinned and CONTENTS[member]}
-            assert not own or busy & {*image.members, *image.missing}
+        images = self.look().images
+        in_use = [image for image in images if busy & {*image.members, *image.missing}]
+        held = pinned.union(*(image.members for image in in_use))  # who is in use keeps what others share with it
+        for image in images:
+            assert image in in_use or not {
+                member for member in image.members if member not in held and CONTENTS[member]
+            }
 
     @rule(tag=st.none() | tags | st.sampled_from(sorted(CONTENTS)).map(str))
     def purge(self, tag: str | None) -> None:
