@@ -3,8 +3,9 @@
 Two kinds of client do. Old Docker Engines take the first entry of their architecture, or their own variant exactly,
 which a Pi Zero's gets wrong besides (platforms.md §3.1, clients.md §4.1). And a level that no client detects, such as
 `arm64/v8.1`, may have been assigned to one (platforms.md §1.4). What such a client would choose is worked out here as
-it would do it; only where that is not the best image for its platform, it is answered an index of its own: the best
-image first, labelled as what the client looks for, and then everything as it was, so that `--platform` works as ever.
+it would do it (`picking`); only where that is not the best image for its platform, it is answered an index of its own:
+the best image first, labelled as what the client looks for, and then everything as it was, so that `--platform` works
+as ever.
 """
 
 from collections.abc import Sequence
@@ -12,18 +13,12 @@ from dataclasses import replace
 
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
+from proxy.arch.picking import is_old, list_own_labels, rule_of
 from proxy.arch.synthesis import Synthesis, synthesise
 from proxy.arch.user_agents import Engine
 from proxy.oci.manifests import Descriptor, Index
 from proxy.oci.platforms import Platform
 
-_FIRST_OF_ITS_ARCHITECTURE = (18, 6)
-"""Docker Engines before this one take the first entry of their architecture (moby 17.12 `filterManifests`)."""
-_MISTAKES_A_PI_ZERO = (20, 10)
-"""Those before this one take an ARMv6 board for v7, since its kernel says so (moby#37647, #41017)."""
-_BEST_OF_ALL = (23,)
-"""From this one on they choose by containerd's order, as `compatibility.runs` has it."""
-_ENGINES = frozenset({"docker", "balenaengine"})
 _UNDETECTED = frozenset({"amd64", "arm64"})
 """Architectures whose levels clients do not detect; dockerd from 23 on knows its own on amd64."""
 _ASSIGNED = frozenset({"header", "listener", "client-rule", "default"})
@@ -60,8 +55,8 @@ def _labels(detection: Detection) -> tuple[Platform, ...]:
     platform, engine = detection.platform, detection.engine
     if platform is None:
         return ()
-    if engine is not None and _is_old(engine):
-        known = _own_labels(engine)
+    if engine is not None and is_old(engine):
+        known = list_own_labels(engine)
         return known if known[0].architecture == platform.normalised().architecture else ()
     own = platform.normalised()
     if detection.evidence in _ASSIGNED and own.architecture in _UNDETECTED and own.variant:
@@ -69,32 +64,10 @@ def _labels(detection: Detection) -> tuple[Platform, ...]:
     return ()
 
 
-def _is_old(engine: Engine) -> bool:
-    return engine.product in _ENGINES and bool(engine.version) and engine.version < _BEST_OF_ALL
-
-
-def _own_labels(engine: Engine) -> tuple[Platform, ...]:
-    """Answer what an old engine takes its machine for."""
-    own = engine.platform
-    if own.architecture != "arm" or engine.version < _FIRST_OF_ITS_ARCHITECTURE:
-        return (own,)
-    if engine.version < _MISTAKES_A_PI_ZERO:
-        return (replace(own, variant="v7"),) if own.variant == "v6" else (own,)
-    # On a 64-bit kernel, 20.10 asks for v7, and Debian's 20.10.24 for v8: seen in the lab.
-    return (replace(own, variant="v7"), own) if own.variant == "v8" else (own,)
-
-
 def _choose(label: Platform, engine: Engine | None, images: Sequence[Descriptor]) -> object:
     """Answer the digest that a client chooses which looks for a platform; None where it finds nothing."""
-    if engine is None or not _is_old(engine):
-        position = pick_best(label, [entry.platform for entry in images])
-        return None if position is None else images[position].digest
-    own = [entry for entry in images if _is_kin(entry, label)]
-    if engine.version >= _FIRST_OF_ITS_ARCHITECTURE:
-        exact = [entry for entry in own if entry.platform and entry.platform.is_same(label)]
-        if exact or label.architecture != "arm":
-            own = exact
-    return own[0].digest if own else None
+    position = rule_of(engine)(label, [entry.platform for entry in images])
+    return None if position is None else images[position].digest
 
 
 def _is_kin(entry: Descriptor, label: Platform) -> bool:
