@@ -40,11 +40,17 @@ def list_shared(offered: Sequence[Entry], shared: Iterable[SharedImage]) -> list
     return found
 
 
+_V7, _V8 = Platform("linux", "arm", "v7"), Platform("linux", "arm", "v8")
+"""A 32-bit userland under a 64-bit kernel, as on most Pis since 2023, is v8 to itself (platforms.md §1.4). Nobody
+builds for it, so no builds are looked for; but who has v7 machines in the fleet has those, too."""
+
+
 def list_nearest(fleet: Iterable[Platform], offered: Sequence[Entry]) -> list[Entry]:
     """Answer an alias for every platform of the fleet without an entry, as far as something of its kind runs there."""
     taken = _platforms_of(offered)
     found: list[Entry] = []
-    for platform in fleet:
+    whole = [one.normalised() for one in fleet]
+    for platform in [*whole, *([_V8] if _V7 in whole and _V8 not in whole else [])]:
         image = None if platform.normalised() in taken else _find_nearest(platform, offered)
         if image is not None:
             found.append(_alias(image, platform))

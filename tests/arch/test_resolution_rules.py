@@ -192,6 +192,7 @@ def test_an_index_that_is_made_anyway_names_something_for_the_whole_fleet() -> N
     resolution = world.resolve(DEBIAN, with_rules(aliases=AliasMode.MISSING))
     assert [platform for platform, _ in offers(resolution)] == [
         "linux/amd64",
+        "linux/arm/v8",
         "linux/arm/v7",
         "linux/arm/v6",
         "linux/arm/v5",
@@ -219,7 +220,7 @@ def test_only_the_operator_s_word_makes_an_index_of_aliases_alone(mode: AliasMod
 def test_a_single_image_gets_its_aliases_where_every_index_does() -> None:
     name = "owner/app:1"
     resolution = World({name: image("arm/v6")}).resolve(name, with_rules(aliases=AliasMode.EXACT))
-    assert [platform for platform, _ in offers(resolution)] == ["linux/arm/v6", "linux/arm/v7"]
+    assert [platform for platform, _ in offers(resolution)] == ["linux/arm/v6", "linux/arm/v8", "linux/arm/v7"]
     assert resolution.synthesis is not None
     assert resolution.synthesis.media_type == media_types.DOCKER_LIST
 

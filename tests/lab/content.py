@@ -8,7 +8,7 @@ from tests.lab.images import Blob, Document, Form, Image, Index, Platform, build
 from tests.lab.pushing import push
 
 AMD64, ARM64 = "linux/amd64", "linux/arm64"
-ARM_V5, ARM_V6, ARM_V7 = "linux/arm/v5", "linux/arm/v6", "linux/arm/v7"
+ARM_V5, ARM_V6, ARM_V7, ARM_V8 = (f"linux/arm/v{level}" for level in (5, 6, 7, 8))
 BIG_LAYER_BYTES = 40_000_000
 
 

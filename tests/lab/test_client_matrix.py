@@ -16,14 +16,14 @@ import pytest_asyncio
 
 from tests.lab import tools
 from tests.lab.clients import open_client, put_in_place_of_hub
-from tests.lab.content import AMD64, ARM64, ARM_V6, ARM_V7, Content
+from tests.lab.content import AMD64, ARM64, ARM_V6, ARM_V7, ARM_V8, Content
 from tests.lab.engines import ARM64_SERVER, PC, PI_3, PI_4_32BIT, PI_ZERO, docker_engine
 from tests.lab.engines.userland import provide_userland
 from tests.lab.hub import HUB, HubStandIn
 from tests.lab.matrix import rules
 from tests.lab.matrix.columns import COLUMNS
 from tests.lab.matrix.document import WRITE, describe, read_rows, write_document
-from tests.lab.matrix.rules import ARM_V8, Outcome, Rule, read_failure
+from tests.lab.matrix.rules import Outcome, Rule, read_failure
 from tests.lab.programs import CommandFailed, run
 from tests.lab.proxies import Proxy, StartProxy, as_docker_hub
 from tests.lab.registry import DockerRegistry

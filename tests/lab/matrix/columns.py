@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.lab.content import AMD64, ARM64, ARM_V5, ARM_V6, ARM_V7, Content
+from tests.lab.content import AMD64, ARM64, ARM_V5, ARM_V6, ARM_V7, ARM_V8, Content
 
 
 class Offer(NamedTuple):
@@ -48,6 +48,7 @@ COLUMNS = (
             Offer("arm32v7/debian:jessie", ARM_V7),
             Offer("arm32v6/debian:jessie", ARM_V6),
         ),
+        aliases=((ARM_V8, Offer("arm32v7/debian:jessie", ARM_V7)),),
     ),
     Column(
         "multi:latest",
@@ -63,6 +64,7 @@ COLUMNS = (
             Offer("arm32v7/partial:1", ARM_V7),
             Offer("arm32v6/partial:1", ARM_V6),
         ),
+        aliases=((ARM_V8, Offer("arm32v7/partial:1", ARM_V7)),),
     ),
     Column(
         "redis:3-alpine",
@@ -73,7 +75,7 @@ COLUMNS = (
         "v6only:1",
         "one amd64 image; the only ARM build is `arm32v6/`",
         (Offer("library/v6only:1", AMD64), Offer("arm32v6/v6only:1", ARM_V6)),
-        aliases=((ARM_V7, Offer("arm32v6/v6only:1", ARM_V6)),),
+        aliases=tuple((platform, Offer("arm32v6/v6only:1", ARM_V6)) for platform in (ARM_V8, ARM_V7)),
     ),
     Column(
         "debian:bookworm",
@@ -83,11 +85,13 @@ COLUMNS = (
             Offer("arm64v8/debian:bookworm", ARM64),
             Offer("arm32v7/debian:bookworm", ARM_V7),
         ),
+        aliases=((ARM_V8, Offer("arm32v7/debian:bookworm", ARM_V7)),),
     ),
     Column(
         "mislabelled:1",
         "one amd64 image; `arm32v7/` and a stranger's `resin/rpi-…`, both with a config that says amd64",
         (Offer("library/mislabelled:1", AMD64), Offer("arm32v7/mislabelled:1", ARM_V7)),
+        aliases=((ARM_V8, Offer("arm32v7/mislabelled:1", ARM_V7)),),
     ),
     Column(
         "elsewhere:1",
@@ -97,6 +101,7 @@ COLUMNS = (
             Offer("arm32v7/elsewhere:1", ARM_V7),
             Offer("arm32v6/elsewhere:1", ARM_V6),
         ),
+        aliases=((ARM_V8, Offer("arm32v7/elsewhere:1", ARM_V7)),),
     ),
     Column(
         "app:1",

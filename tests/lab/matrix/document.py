@@ -31,9 +31,10 @@ neither have the candidates.
 Docker Engines show their platform by themselves, and podman, ctr and the others are told one. `ctr --platform` takes
 nothing but that platform, in 1.6 too; what uses containerd's library without naming one takes what its machine runs.
 An index that polyarch has put together lists an image once more for the machines of a fleet that would not find
-theirs: so arm/v7 gets the v6 image of `v6only:1`, where a client insists on arm/v7. Docker 20.10 takes the first ARM
-image where its own is missing: polyarch puts the best first for it. Where none of them runs, it takes one all the same:
-a Pi Zero that asks for `debian:bookworm` here.
+theirs: so arm/v7 gets the v6 image of `v6only:1`, where a client insists on arm/v7, and arm/v8, a 32-bit userland on
+a 64-bit kernel, gets what is there for arm/v7. Docker 20.10 takes the first ARM image where its own is missing:
+polyarch puts the best first for it. Where none of them runs, it takes one all the same: a Pi Zero that asks for
+`debian:bookworm` here.
 
 crane and oras name the proxy, the others have it as a mirror of Docker Hub.
 """

@@ -4,11 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from tests.lab.content import ARM_V5, ARM_V6, ARM_V7
+from tests.lab.content import ARM_V5, ARM_V6, ARM_V7, ARM_V8
 from tests.lab.matrix.columns import Column, Offer
 from tests.lab.programs import CommandFailed
-
-ARM_V8 = "linux/arm/v8"
 
 
 class Nothing(StrEnum):
