@@ -20,6 +20,7 @@ from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
 from proxy.ports import BlobStore, Catalog, Clock, Ledger, Link, TagRecord, TagState
 from proxy.service.archives import MAX_DOCUMENTS_BYTES, ArchivedFile, Contents, PlannedImage, plan_images
+from proxy.service.stored_blobs import write_whole
 
 PIECE_BYTES = 4 * 1024 * 1024
 BEGIN_BYTES = 8
@@ -190,16 +191,8 @@ class Importing:
 
     async def _put_manifests(self, images: Iterable[PlannedImage]) -> None:
         """Store the manifests that were made for images that came without."""
-        store = self._tools.store
         for one in (manifest for image in images for manifest in image.manifests):
-            if store.find_size(one.descriptor.digest) is None:
-                ingest = await store.begin_ingest(one.descriptor.digest)
-                try:
-                    await ingest.write(one.content)
-                    await ingest.commit()
-                finally:
-                    await ingest.abort()
-                    ingest.close()
+            await write_whole(self._tools.store, one.descriptor.digest, one.content)
 
     async def _remember(self, image: PlannedImage, there: set[Digest]) -> None:
         """Tell what the content belongs to: what it consists of, then who may show it, then what it is called.

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import cachetools
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidManifest, Unavailable, UpstreamMisbehaved
+from proxy.oci.errors import InvalidManifest, Unavailable, UpstreamMisbehaved
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, parse_manifest
 from proxy.ports import BlobStore, Catalog, Events, FetchedManifest, Link
 from proxy.service.caching import Caching
+from proxy.service.stored_blobs import read_sound, write_whole
 
 OBJECT_BYTES, OBJECT_SHARE = 4096, 3
 """What a manifest takes in memory, in bytes and in times its own size: an image manifest of 500 bytes was measured to
@@ -64,20 +65,16 @@ class Manifests:
             media_type: What a descriptor said of it, for a document that does not say so itself.
 
         What is read from the disk is held against its digest again; what is not what it should be, or cannot be read,
-        is put aside. A blob
-        that is sound, but no manifest, is none that is at hand: anybody may ask for a layer's digest here.
+        is put aside. A blob that is sound, but no manifest, is none that is at hand: anybody may ask for a layer's
+        digest here.
         """
         found = self._memory.get(digest)
         if found is not None:
             if digest in self._unwritten:
                 await self.put(found)
             return found
-        content = await self._read(digest)
+        content = await read_sound(self._store, self._events, digest, MAX_MANIFEST_BYTES, "manifest.quarantined")
         if content is None:
-            return None
-        if not digest.matches(content):
-            self._events.warn("manifest.quarantined", digest=str(digest), bytes=len(content))
-            await self._store.quarantine(digest)
             return None
         try:
             manifest = StoredManifest(content, digest, parse_manifest(content, media_type))
@@ -104,7 +101,7 @@ class Manifests:
         """Store a manifest that is known to be good; in memory only, where the store cannot be written."""
         if self._store.find_size(manifest.digest) is None:
             try:
-                await self._write(manifest)
+                await write_whole(self._store, manifest.digest, manifest.content)
             except Unavailable as error:
                 self._unwritten.add(manifest.digest)
                 self._caching.fails(error.message)
@@ -112,16 +109,6 @@ class Manifests:
                 self._unwritten.discard(manifest.digest)
                 self._caching.works()
         self._remember(manifest)
-
-    async def _write(self, manifest: StoredManifest) -> None:
-        await self._store.drop_suspended(manifest.digest)  # the whole is at hand: no part of it is gone on with
-        ingest = await self._store.begin_ingest(manifest.digest)
-        try:
-            await ingest.write(manifest.content)
-            await ingest.commit()
-        finally:
-            await ingest.abort()
-            ingest.close()
 
     async def link(self, upstream: str, repository: str, origin: str, manifest: StoredManifest) -> None:
         """Remember that a repository was shown this manifest, and where its children are to be had."""
@@ -135,17 +122,6 @@ class Manifests:
         for digest in self._memory.keys() - self._unwritten if digests is None else digests:
             self._memory.pop(digest, None)
             self._unwritten.discard(digest)
-
-    async def _read(self, digest: Digest) -> bytes | None:
-        try:
-            with self._store.open_blob(digest) as reader:
-                return reader.read_at(0, reader.size) if reader.size <= MAX_MANIFEST_BYTES else None
-        except BlobUnknown:
-            return None
-        except BlobDamaged as error:
-            self._events.warn("manifest.quarantined", digest=str(digest), reason=error.message)
-            await self._store.quarantine(digest)
-            return None
 
     def _remember(self, manifest: StoredManifest) -> None:
         if _memory_of(manifest) <= self._memory.maxsize:

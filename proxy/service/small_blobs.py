@@ -9,8 +9,8 @@ from collections.abc import Collection
 import cachetools
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobDamaged, BlobUnknown
 from proxy.ports import BlobStore, Events
+from proxy.service.stored_blobs import read_sound
 
 SMALL_BYTES = 64 * 1024
 """Up to here a blob is kept in memory, and sent in one write."""
@@ -38,20 +38,8 @@ class SmallBlobs:
         found = self._memory.get(digest)
         if found is not None:
             return found
-        try:
-            with self._store.open_blob(digest) as reader:
-                content = reader.read_at(0, SMALL_BYTES) if reader.size <= SMALL_BYTES else None
-        except BlobUnknown:
-            return None
-        except BlobDamaged as error:
-            self._events.warn("blob.quarantined", digest=str(digest), reason=error.message)
-            await self._store.quarantine(digest)
-            return None
+        content = await read_sound(self._store, self._events, digest, SMALL_BYTES)
         if content is None:
-            return None
-        if not digest.matches(content):
-            self._events.warn("blob.quarantined", digest=str(digest), bytes=len(content))
-            await self._store.quarantine(digest)
             return None
         if len(content) + ENTRY_BYTES <= self._memory.maxsize:
             self._memory[digest] = content

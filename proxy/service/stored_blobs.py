@@ -1,6 +1,7 @@
-"""Blobs that are stored, read whole: what cannot be read, or is not what its digest says, is told and put aside.
+"""Blobs that are small enough to be at hand whole: read from the store, and written to it.
 
-Whoever asks goes on as if it was not stored, and fetches it again.
+What cannot be read, or is not what its digest says, is told and put aside. Whoever asks goes on as if it was not
+stored, and fetches it again.
 """
 
 from proxy.oci.digests import Digest
@@ -47,3 +48,21 @@ async def read_sound(
     events.warn(event, digest=str(digest), bytes=len(content))
     await store.quarantine(digest)
     return None
+
+
+async def write_whole(store: BlobStore, digest: Digest, content: bytes) -> None:
+    """Store content that is at hand as a whole, and known to be good; nothing happens if it is stored already.
+
+    Raises:
+        Unavailable: The store cannot be written.
+    """
+    if store.find_size(digest) is not None:
+        return
+    await store.drop_suspended(digest)  # the whole is at hand: no part of it is gone on with
+    ingest = await store.begin_ingest(digest)
+    try:
+        await ingest.write(content)
+        await ingest.commit()
+    finally:
+        await ingest.abort()
+        ingest.close()

@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from proxy.oci.digests import Digest
-from proxy.service.stored_blobs import read_sound, read_stored
+from proxy.service.stored_blobs import read_sound, read_stored, write_whole
 from tests.fakes.events import RecordingEvents
 from tests.fakes.store import FailingBlobStore
 from tests.service.bench import put_blob
@@ -74,3 +74,23 @@ async def test_it_is_told_by_the_name_that_the_reader_gives_it(
     for digest in (unreadable, false):
         assert await read_sound(store, events, digest, ROOM, "manifest.quarantined") is None
     assert events.warnings == ["manifest.quarantined"] * 2
+
+
+async def test_what_is_written_is_read_again_and_once_is_enough(
+    store: FailingBlobStore, events: RecordingEvents
+) -> None:
+    digest = Digest.of(CONTENT)
+    for _ in range(2):
+        await write_whole(store, digest, CONTENT)
+    assert await read_sound(store, events, digest, ROOM) == CONTENT
+
+
+async def test_what_broke_off_once_is_written_anew(store: FailingBlobStore, events: RecordingEvents) -> None:
+    digest = Digest.of(CONTENT)
+    broken_off = await store.begin_ingest(digest)
+    await broken_off.write(CONTENT[:3])
+    await broken_off.suspend()
+    broken_off.close()
+    await write_whole(store, digest, CONTENT)
+    assert await read_sound(store, events, digest, ROOM) == CONTENT
+    assert await store.list_suspended() == []
