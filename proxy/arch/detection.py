@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proxy.arch.user_agents import Engine, parse_user_agent
-from proxy.arch.words import find_path_platform, find_platform
+from proxy.arch.vocabulary import BUILT_IN, MAX_WORD_LENGTH, Vocabulary
 from proxy.oci.platforms import Platform
 
-MAX_PLATFORM_LENGTH = 64
+MAX_PLATFORM_LENGTH = MAX_WORD_LENGTH
 """A longer header is nobody's platform."""
 
 
@@ -49,6 +49,8 @@ class ClientHints:
     rule: Assignment = NOTHING_ASSIGNED
     """What is said of the network that it came from."""
     user_agent: str = ""
+    vocabulary: Vocabulary = BUILT_IN
+    """What its words are read with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Detection:
     answer: AnswerMode = AnswerMode.INDEX
     engine: Engine | None = None
     """What its User-Agent tells of it, whichever evidence spoke: clients of some versions choose in their own way."""
+    answer_evidence: str = "default"
+    """Where the answer mode comes from: `path`, `listener`, `client-rule`, or `default`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +77,30 @@ class PathPlatform:
     repository: str
 
 
-def split_path_platform(prefix: str, repository: str) -> PathPlatform | None:
+def split_path_platform(prefix: str, repository: str, vocabulary: Vocabulary = BUILT_IN) -> PathPlatform | None:
     """Find the platform word of a request path, whichever of the four shapes the client gave it.
 
     Args:
         prefix: The part before `v2`, or the first part of a path without it.
         repository: The repository of the path, which may itself begin with a word.
+        vocabulary: The words for platforms.
 
     Answers None if the prefix is no platform word: there is no such path then.
     """
     if prefix:
-        return PathPlatform(prefix, repository) if find_path_platform(prefix) else None
+        return PathPlatform(prefix, repository) if vocabulary.find_path_platform(prefix) else None
     first, slash, rest = repository.partition("/")
-    if slash and find_path_platform(first):
+    if slash and vocabulary.find_path_platform(first):
         return PathPlatform(first, rest)
     return PathPlatform("", repository)
 
 
 def _from_path(hints: ClientHints) -> Platform | None:
-    return find_path_platform(hints.path_word) if hints.path_word else None
+    return hints.vocabulary.find_path_platform(hints.path_word) if hints.path_word else None
 
 
 def _from_header(hints: ClientHints) -> Platform | None:
-    return find_platform(hints.header) if 0 < len(hints.header) <= MAX_PLATFORM_LENGTH else None
+    return hints.vocabulary.find_platform(hints.header) if 0 < len(hints.header) <= MAX_PLATFORM_LENGTH else None
 
 
 def _from_listener(hints: ClientHints) -> Platform | None:
@@ -123,17 +128,21 @@ EVIDENCE: tuple[tuple[str, Callable[[ClientHints], Platform | None]], ...] = (
 def detect(hints: ClientHints, *, default: Platform | None = None) -> Detection:
     """Answer the platform of a client by the strongest evidence that speaks."""
     considered: list[str] = []
-    answer, engine = _answer_mode(hints), parse_user_agent(hints.user_agent)
+    answer, asked_by = _answer_mode(hints)
+    engine = parse_user_agent(hints.user_agent)
     for name, row in EVIDENCE:
         considered.append(name)
         if (platform := row(hints)) is not None:
-            return Detection(platform, name, tuple(considered), answer, engine)
+            return Detection(platform, name, tuple(considered), answer, engine, asked_by)
     if default is not None:
-        return Detection(default, "default", (*considered, "default"), answer, engine)
-    return Detection(None, "none", tuple(considered), answer, engine)
+        return Detection(default, "default", (*considered, "default"), answer, engine, asked_by)
+    return Detection(None, "none", tuple(considered), answer, engine, asked_by)
 
 
-def _answer_mode(hints: ClientHints) -> AnswerMode:
-    if _from_path(hints) is not None:
-        return AnswerMode.MANIFEST
-    return hints.listener.answer or hints.rule.answer or AnswerMode.INDEX
+def _answer_mode(hints: ClientHints) -> tuple[AnswerMode, str]:
+    said = (
+        ("path", AnswerMode.MANIFEST if _from_path(hints) is not None else None),
+        ("listener", hints.listener.answer),
+        ("client-rule", hints.rule.answer),
+    )
+    return next(((mode, name) for name, mode in said if mode is not None), (AnswerMode.INDEX, "default"))

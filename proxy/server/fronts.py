@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from proxy.arch.detection import split_path_platform
-from proxy.arch.words import find_path_platform
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.oci.errors import NameUnknown
 from proxy.oci.references import DOCKER_HUB, normalise_registry, with_library
 from proxy.service.pull import Puller
@@ -56,7 +56,14 @@ class Location:
     place: Place
 
 
-def locate(fronts: Mapping[str, Front], namespace: str, default: str, prefix: str, repository: str) -> Location:
+def locate(
+    fronts: Mapping[str, Front],
+    namespace: str,
+    default: str,
+    prefix: str,
+    repository: str,
+    vocabulary: Vocabulary = BUILT_IN,
+) -> Location:
     """Answer which upstream a request is for, and which of its repositories are meant.
 
     The upstream is the one that `?ns=` names; else the one whose name the path begins with (`/v2/ghcr.io/owner/app/…`,
@@ -69,24 +76,24 @@ def locate(fronts: Mapping[str, Front], namespace: str, default: str, prefix: st
         default: The listener's upstream, or nothing.
         prefix: What stands before `v2`, or nothing.
         repository: The repository of the path.
+        vocabulary: The words for platforms.
 
     Raises:
         NameUnknown: There is no such upstream, or no such path.
     """
     named = normalise_registry(namespace) if namespace else ""
     if prefix and _is_upstream(fronts, prefix, named):
-        return Location(
-            fronts[normalise_registry(prefix)], place_in(fronts[normalise_registry(prefix)], "", repository)
-        )
+        front = fronts[normalise_registry(prefix)]
+        return Location(front, place_in(front, "", repository, vocabulary))
     first, _, rest = repository.partition("/")
     second, _, inner = rest.partition("/")
     if rest and _is_upstream(fronts, first, named):
         front, repository = fronts[normalise_registry(first)], rest
-    elif inner and find_path_platform(first) and _is_upstream(fronts, second, named):
+    elif inner and vocabulary.find_path_platform(first) and _is_upstream(fronts, second, named):
         front, repository = fronts[normalise_registry(second)], f"{first}/{inner}"
     else:
         front = pick_front(fronts, namespace or default)
-    return Location(front, place_in(front, prefix, repository))
+    return Location(front, place_in(front, prefix, repository, vocabulary))
 
 
 def _is_upstream(fronts: Mapping[str, Front], component: str, named: str) -> bool:
@@ -97,28 +104,34 @@ def _is_upstream(fronts: Mapping[str, Front], component: str, named: str) -> boo
     return name in fronts and named in {"", name}
 
 
-def check_prefix(fronts: Mapping[str, Front], prefix: str) -> None:
+def check_prefix(fronts: Mapping[str, Front], prefix: str, vocabulary: Vocabulary = BUILT_IN) -> None:
     """Hold what stands before `v2` to what may stand there.
 
     Raises:
         NameUnknown: It is neither a platform nor an upstream.
     """
-    if split_path_platform(prefix, "") is None and not _is_upstream(fronts, prefix, ""):
+    if split_path_platform(prefix, "", vocabulary) is None and not _is_upstream(fronts, prefix, ""):
         raise _no_such_path()
 
 
-def place_in(front: Front, prefix: str, repository: str) -> Place:
+def place_in(front: Front, prefix: str, repository: str, vocabulary: Vocabulary = BUILT_IN) -> Place:
     """Answer the repositories that a path means.
 
     Raises:
         NameUnknown: The path begins with something that is neither `v2` nor a platform.
     """
-    return _place(prefix, repository, front.has_library, front.has_words)
+    return _place(prefix, repository, vocabulary, front.has_library, front.has_words)
 
 
 @lru_cache(MAX_REMEMBERED)
-def _place(prefix: str, repository: str, has_library: bool, has_words: bool) -> Place:  # noqa: FBT001 - lru_cache
-    found = split_path_platform(prefix, repository)
+def _place(
+    prefix: str,
+    repository: str,
+    vocabulary: Vocabulary,
+    has_library: bool,  # noqa: FBT001 - lru_cache
+    has_words: bool,  # noqa: FBT001 - lru_cache
+) -> Place:
+    found = split_path_platform(prefix, repository, vocabulary)
     if found is None:
         raise _no_such_path()
     meant = with_library(found.repository) if has_library else found.repository
