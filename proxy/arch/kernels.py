@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 
 FLOOR = "v6"
-"""What an arm userland is taken for when nothing tells: v6 runs on every ARM since 2002 that runs Docker, while v7 on a
-v6 board dies with SIGILL (moby#37647)."""
+"""What an arm userland is taken for when nothing tells: v6 runs on every ARM since 2002, but for a few of v5 whose
+kernels tell it, while v7 on a v6 board dies with SIGILL (moby#37647)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ def _row(pattern: str, variant: str, seen_on: str) -> KernelRow:
 
 ROWS: tuple[KernelRow, ...] = (
     _row(
-        r"-v8([-_]16k|-rt)?\+?$",
+        r"-v8([-_]16k)?(-rt)?\+?$",
         "v8",
-        "32-bit userland on a 64-bit kernel: Pi 3, 4, 5 until bullseye, rpi-update, Yocto",
+        "32-bit userland on a 64-bit kernel: Pi 3, 4, 5 until bullseye, rpi-update, HypriotOS, Yocto",
     ),
-    _row(r"rpi-(v8(-rt)?|2712)$", "v8", "32-bit userland on a 64-bit kernel: Pi OS bookworm and trixie"),
+    _row(r"rpi-(v8|2712)(-rt)?$", "v8", "32-bit userland on a 64-bit kernel: Pi OS bookworm and trixie"),
     _row(r"-arm64$", "v8", "Debian's 64-bit kernel under a 32-bit userland"),
     _row(r"rpi-v7l?$", "v7", "Pi 2, 3, 4: Pi OS bookworm and trixie"),
     _row(r"-v7l?\+?$", "v7", "Pi 2, 3, 4: Pi OS until bullseye, HypriotOS, Yocto"),
@@ -42,6 +42,7 @@ ROWS: tuple[KernelRow, ...] = (
     _row(r"-raspi2?$", "v7", "Ubuntu, whose armhf port starts at v7"),
     _row(r"-rpi[24]$", "v7", "Alpine's armv7 kernels, Ubuntu's first Pi 2 kernel"),
     _row(r"-armmp(-lpae)?$", "v7", "Debian's armhf kernel"),
+    _row(r"-(marvell|kirkwood|orion5x)$", "v5", "Debian's armel kernels for network storage of 2008"),
 )
 
 
