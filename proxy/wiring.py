@@ -25,12 +25,13 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 from proxy.ports import BlobStore, Catalog, Clock, Events, Upstream
+from proxy.server.clients import Clients
 from proxy.server.connections import build_server
 from proxy.server.doors import Door, Listener
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
 from proxy.server.networks import ClientRule, Neighbourhood
-from proxy.server.registry import Clients, Contents, RegistryHandler
+from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
 from proxy.service.fill import Fills, FillTools, Room
@@ -88,6 +89,7 @@ class Entrance:
     listen: tuple[str, int]
     tls_certificate: Path | None
     tls_key: Path | None
+    door: Door
     server: web.Server
 
 
@@ -98,6 +100,7 @@ class Running:
     entrances: tuple[Entrance, ...]
     """The server's own address first."""
     fronts: dict[str, Front]
+    clients: Clients
     store: BlobStore
     catalog: Catalog
     housekeeper: Housekeeper
@@ -165,13 +168,13 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         stack.callback(_tell_served, events, shared.pull.tally)
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
-        contents = Contents(store, small)
-        handler = RegistryHandler(fronts, contents, clock, _clients(settings))
+        clients = _clients(settings)
+        handler = RegistryHandler(fronts, Contents(store, small), clock, clients)
         entrances = tuple(
-            Entrance(listen, certificate, key, build_server(handler, door, events, clock))
+            Entrance(listen, certificate, key, door, build_server(handler, door, events, clock))
             for listen, certificate, key, door in _list_doors(settings)
         )
-        yield Running(entrances, fronts, store, catalog, housekeeper, owns_cache)
+        yield Running(entrances, fronts, clients, store, catalog, housekeeper, owns_cache)
 
 
 def _list_doors(settings: Settings) -> Iterator[tuple[tuple[str, int], Path | None, Path | None, Door]]:
@@ -347,7 +350,7 @@ async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExi
     endpoint = _endpoint(upstream)
     tls = _tls(upstream)
     resolver = ThreadedResolver()
-    guard = GuardedResolver(resolver, upstream_host=_host(endpoint.url))
+    guard = GuardedResolver(resolver, upstream_host=urlsplit(endpoint.url).hostname or "")
     wire = Wire(
         direct=AiohttpTransport(build_session(resolver, connections=CONNECTIONS, tls=tls)),
         guarded=AiohttpTransport(build_session(guard, connections=CONNECTIONS, tls=tls)),
@@ -370,10 +373,6 @@ def _endpoint(upstream: UpstreamSettings) -> Endpoint:
         connect_timeout_seconds=upstream.connect_timeout,
         stall_timeout_seconds=upstream.stall_timeout,
     )
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 def _credentials(upstream: UpstreamSettings) -> Credentials | None:

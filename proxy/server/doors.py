@@ -34,6 +34,11 @@ class Door:
         self._by_host = {normalise_host(one.host): one for one in known if one.host}
         self._others = next((one for one in known if not one.host), MAIN)
 
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """All of them, the one for everybody else first."""
+        return (self._others, *self._by_host.values())
+
     def find(self, host: str) -> Listener:
         """Answer the listener for a `Host` header."""
         if not self._by_host:

@@ -6,10 +6,12 @@ small.
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
+from multidict import MultiMapping
+from yarl import URL
 
 from proxy.arch.detection import MAX_PLATFORM_LENGTH, Assignment, ClientHints, Detection, detect
 from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
@@ -25,6 +27,30 @@ PLATFORM_HEADERS = ("X-Meta-Platform", "X-Platform")
 (clients.md §2.1)."""
 
 _T = TypeVar("_T")
+
+
+class Readable(Protocol):
+    """A request, as far as it is read: one that came (aiohttp's), or one that is imagined (`imagined`)."""
+
+    @property
+    def raw_path(self) -> str:
+        """The target as it came over the wire."""
+
+    @property
+    def rel_url(self) -> URL:
+        """The target as a URL."""
+
+    @property
+    def query(self) -> MultiMapping[str]:
+        """The query's parameters."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """All header lines."""
+
+    @property
+    def remote(self) -> str | None:
+        """The address of the other end of the connection."""
 
 
 def _remembered(read: Callable[[str], _T]) -> Callable[[str], _T]:
@@ -57,7 +83,7 @@ def _quote_raw_path(path: str) -> str:
     return quote_path(unquote(path, errors="surrogateescape"))
 
 
-def raw_path_of(request: web.BaseRequest) -> str:
+def raw_path_of(request: Readable) -> str:
     """Answer the path as it came over the wire, without its query.
 
     A target may be a whole URL (RFC 9112 §3.2.2: a server must accept that); its host is not asked for.
@@ -66,22 +92,22 @@ def raw_path_of(request: web.BaseRequest) -> str:
     return target.partition("?")[0] if target.startswith("/") else request.rel_url.raw_path
 
 
-def quote_path_of(request: web.BaseRequest) -> str:
+def quote_path_of(request: Readable) -> str:
     """Answer the path as it may stand in a log line or in a header."""
     return _quote_raw_path(raw_path_of(request))
 
 
-def namespace_of(request: web.BaseRequest) -> str:
+def namespace_of(request: Readable) -> str:
     """Answer the `?ns=` of a request, by which containerd names the upstream; nothing if there is none."""
     return request.query.get("ns", "") if "?" in request.raw_path else ""
 
 
-def accepted_by(request: web.BaseRequest) -> frozenset[str]:
+def accepted_by(request: Readable) -> frozenset[str]:
     """Answer the media types that a client accepts, in all its `Accept` lines."""
     return read_accept(",".join(request.headers.getall(hdrs.ACCEPT, ())))
 
 
-def hints_of(request: web.BaseRequest, path_word: str, listener: Assignment, rule: Assignment) -> ClientHints:
+def hints_of(request: Readable, path_word: str, listener: Assignment, rule: Assignment) -> ClientHints:
     """Answer what a request shows of its client."""
     user_agent = request.headers.get(hdrs.USER_AGENT, "")
     if len(user_agent) > MAX_USER_AGENT_LENGTH:
@@ -89,7 +115,7 @@ def hints_of(request: web.BaseRequest, path_word: str, listener: Assignment, rul
     return ClientHints(path_word, _platform_header(request), listener, rule, user_agent)
 
 
-def _platform_header(request: web.BaseRequest) -> str:
+def _platform_header(request: Readable) -> str:
     """Answer the first platform header that means something, or else the first there is."""
     shown = [value for name in PLATFORM_HEADERS for value in request.headers.getall(name, ())]
     if not shown:

@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from proxy.arch.choice import Asker
-from proxy.arch.detection import AnswerMode
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidQuery, Unsupported
-from proxy.oci.platforms import Platform
 from proxy.oci.ranges import ByteRange, parse_range
 from proxy.oci.references import parse_tag
 from proxy.oci.routes import (
@@ -25,18 +22,16 @@ from proxy.oci.routes import (
 from proxy.ports import BlobStore, Clock, TagPage
 from proxy.server.answers import API_VERSION, TagHeads, blob_head, manifest_head, state_headers
 from proxy.server.bodies import part_response, send_blob
+from proxy.server.clients import Clients
 from proxy.server.conditions import is_known, keeps_range
 from proxy.server.documents import Head, document_response
 from proxy.server.doors import Door, Listener
 from proxy.server.fronts import Front, Place, check_prefix, locate
-from proxy.server.networks import Neighbourhood, Origin
 from proxy.server.reading import (
     accepted_by,
-    hints_of,
     namespace_of,
     quote_path_of,
     raw_path_of,
-    read_client,
     read_route,
 )
 from proxy.server.whoami import find_whoami, whoami_response
@@ -80,18 +75,6 @@ class Contents:
     small: SmallBlobs
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """How clients are told apart, beside what they show of themselves."""
-
-    neighbourhood: Neighbourhood = field(default_factory=Neighbourhood)
-    default_platform: Platform | None = None
-
-    def locate(self, request: web.BaseRequest) -> Origin:
-        """Answer where a request comes from."""
-        return self.neighbourhood.locate(request.remote, request.headers.getall("X-Forwarded-For", ()))
-
-
 class RegistryHandler:
     """Answers the pull API for all upstreams."""
 
@@ -114,7 +97,7 @@ class RegistryHandler:
         path, listener = raw_path_of(request), door.find(request.headers.get(hdrs.HOST, ""))
         word = find_whoami(path) if path.endswith(WHOAMI) else None
         if word is not None:
-            return self._whoami(request, listener, word)
+            return whoami_response(self._clients.see(request, word, listener))
         route = read_route(path)
         resource = route.resource
         if isinstance(resource, Ping):
@@ -133,18 +116,11 @@ class RegistryHandler:
             case ReferrersRoute(digest=digest):
                 return await _referrers(asked, digest)
 
-    def _whoami(self, request: web.BaseRequest, listener: Listener, word: str) -> web.Response:
-        origin = self._clients.locate(request)
-        hints = hints_of(request, word, listener.assignment, origin.rule)
-        return whoami_response(hints, read_client(hints, self._clients.default_platform), listener, origin)
-
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
-        rule = self._clients.locate(asked.request).rule
-        hints = hints_of(asked.request, asked.place.path_word, asked.listener.assignment, rule)
-        detection = read_client(hints, self._clients.default_platform)
-        asker = Asker(detection, accepted_by(asked.request), wants_manifest=detection.answer is AnswerMode.MANIFEST)
+        client = self._clients.see(asked.request, asked.place.path_word, asked.listener)
+        asker = client.make_asker(accepted_by(asked.request))
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
-        return self._document(asked, answer, self._heads.find(answer, detection, asked.namespace))
+        return self._document(asked, answer, self._heads.find(answer, client.detection, asked.namespace))
 
     async def _manifest(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
         answer = await asked.front.puller.get_manifest(asked.place.repositories, digest)

@@ -6,18 +6,19 @@ import re
 from aiohttp import web
 
 from proxy.arch.compatibility import runs
-from proxy.arch.detection import EVIDENCE, AnswerMode, ClientHints, Detection
-from proxy.arch.words import find_path_platform
+from proxy.arch.detection import AnswerMode, Detection
+from proxy.arch.tailoring import chooses_well
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.oci import media_types
 from proxy.oci.errors import NameUnknown
-from proxy.server.doors import Listener
-from proxy.server.networks import Origin
+from proxy.oci.references import DOCKER_HUB
+from proxy.server.clients import Client
 
 _PATH = re.compile(r"/(?:(?P<word>[^/]+)/)?whoami")
 _CHANNELS = "give it a listener of its own, a client rule for its address, or a platform in its path or header"
 
 
-def find_whoami(path: str) -> str | None:
+def find_whoami(path: str, vocabulary: Vocabulary = BUILT_IN) -> str | None:
     """Answer the platform word before `/whoami`, which may be empty; None for any other path.
 
     Raises:
@@ -27,42 +28,29 @@ def find_whoami(path: str) -> str | None:
     if found is None:
         return None
     word = found["word"] or ""
-    if word and find_path_platform(word) is None:
+    if word and vocabulary.find_path_platform(word) is None:
         raise NameUnknown("no such path: what stands before whoami is no platform such as linux-arm-v6")
     return word
 
 
-def whoami_response(hints: ClientHints, detection: Detection, listener: Listener, origin: Origin) -> web.Response:
+def whoami_response(client: Client) -> web.Response:
     """Write what is known of a client."""
+    detection, listener = client.detection, client.listener
     platform = detection.platform
     told = {
         "platform": str(platform.explicit()) if platform else None,
         "evidence": detection.evidence,
         "answer": str(detection.answer),
+        "answer_evidence": detection.answer_evidence,
         "runs": [str(one.explicit()) for one in runs(platform)] if platform else [],
-        "considered": _rows(hints, listener, origin),
+        "considered": client.list_evidence(),
         "engine": _engine(detection),
-        "address": origin.address,
+        "address": client.origin.address,
         "listener": listener.name or "main",
-        "upstream": listener.upstream or "docker.io",
+        "upstream": listener.upstream or DOCKER_HUB,
         "hint": _hint(detection),
     }
     return web.Response(body=json.dumps(told, indent=2).encode() + b"\n", content_type=media_types.JSON)
-
-
-def _rows(hints: ClientHints, listener: Listener, origin: Origin) -> list[dict[str, str | None]]:
-    shown = {
-        "path": hints.path_word,
-        "header": hints.header,
-        "listener": listener.name,
-        "client-rule": origin.network,
-        "user-agent": hints.user_agent,
-    }
-    read = [(name, row(hints)) for name, row in EVIDENCE]
-    return [
-        {"evidence": name, "shown": shown[name], "platform": str(found.explicit()) if found else None}
-        for name, found in read
-    ]
 
 
 def _engine(detection: Detection) -> dict[str, str] | None:
@@ -79,4 +67,6 @@ def _hint(detection: Detection) -> str:
         return f"nothing tells this client's platform: {choice}; to tell it, {_CHANNELS}"
     if detection.evidence == "user-agent" and platform.architecture == "arm" and platform.variant == "v6":
         return f"a 32-bit ARM is taken for v6 unless its kernel tells more, since v6 runs on all; if so, {_CHANNELS}"
+    if is_index and not chooses_well(detection):
+        return "this client may choose wrongly by itself: where it would, it is answered an index of its own"
     return ""

@@ -15,11 +15,12 @@ from multidict import CIMultiDict
 from proxy.arch.candidates import official_templates, proposal_templates
 from proxy.arch.resolution import Policy
 from proxy.oci.platforms import Platform
+from proxy.server.clients import Clients
 from proxy.server.connections import build_server
 from proxy.server.doors import Door
 from proxy.server.fronts import Front
 from proxy.server.networks import Neighbourhood
-from proxy.server.registry import Clients, Contents, RegistryHandler
+from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.small_blobs import SmallBlobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import RecordingEvents

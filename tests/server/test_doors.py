@@ -33,3 +33,8 @@ def test_a_door_without_listeners_is_the_main_one() -> None:
 def test_any_host_header_finds_a_listener(host: str) -> None:
     assert Door([RPI, OTHERS]).find(host) in {RPI, OTHERS}
     assert normalise_host(normalise_host(host)) is not None
+
+
+def test_all_ways_in_are_told_the_one_for_everybody_else_first() -> None:
+    assert Door([RPI, GHCR, OTHERS]).listeners == (OTHERS, RPI, GHCR)
+    assert Door().listeners == (MAIN,)

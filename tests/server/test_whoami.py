@@ -56,7 +56,9 @@ async def test_who_shows_nothing_is_told_how_to(served: Served) -> None:
         "listener",
         "client-rule",
         "user-agent",
+        "default",
     ]
+    assert told["answer_evidence"] == "default"
 
 
 async def test_a_pi_zero_is_told_what_it_runs(served: Served) -> None:
@@ -65,6 +67,20 @@ async def test_a_pi_zero_is_told_what_it_runs(served: Served) -> None:
     assert told["runs"] == ["linux/arm/v6", "linux/arm/v5"]
     assert told["engine"] == {"product": "docker", "version": "28.5.1"}
     assert "taken for v6" in told["hint"]
+
+
+async def test_an_old_engine_is_told_that_it_may_choose_wrongly(served: Served) -> None:
+    told = await ask(served, **{"User-Agent": PI_ZERO.replace("28.5.1", "19.03.15").replace("6.1.21+", "6.1.21-v7+")})
+    assert "answered an index of its own" in told["hint"]
+    by_path = await ask(served, "/arm7/whoami", **{"User-Agent": PI_ZERO.replace("28.5.1", "19.03.15")})
+    assert (by_path["answer"], by_path["answer_evidence"], by_path["hint"]) == ("manifest", "path", "")
+
+
+async def test_the_default_is_a_row_of_its_own(upstream: FakeUpstream) -> None:
+    async with serve(upstream, default_platform=Platform.parse("linux/arm64")) as served:
+        told = await ask(served)
+    assert (told["platform"], told["evidence"]) == ("linux/arm64/v8", "default")
+    assert told["considered"][-1] == {"evidence": "default", "shown": "linux/arm64", "platform": "linux/arm64/v8"}
 
 
 async def test_a_head_is_answered_without_a_body(served: Served) -> None:
