@@ -232,8 +232,9 @@ class Lookups:
         fill = tools.fills.join(digest, [FillSource(self._upstream, repository)], descriptor.size)
         size = _bounded(await fill.wait_ready())
         content = b"".join([piece async for piece in fill.read(ByteRange(0, size))])
-        link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
-        await tools.catalog.put_links([link])
+        if fill.comes_from(self._upstream, {repository}):  # that it came for somebody else proves nothing
+            link = Link(self.name, repository, digest, repository, descriptor.media_type, size, is_proven=True)
+            await tools.catalog.put_links([link])
         return content
 
     async def _fetch(self, repository: str, target: str | Digest) -> StoredManifest:

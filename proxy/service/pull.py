@@ -131,7 +131,7 @@ class Puller:
             await self._keep_tailored(repositories[-1], choice.synthesis)
         content = choice.synthesis.content if choice.synthesis else None
         if content is None and not (is_head and choice.descriptor.size):
-            manifest = await self._manifest(repositories[-1], choice.descriptor.digest, choice.repository)
+            manifest = await self._document(repositories[-1], resolution, choice.descriptor.digest, choice.repository)
             return self._counted(
                 Kind.TAG, ManifestAnswer(manifest.descriptor, manifest.content, resolved.state, resolution, choice)
             )
@@ -144,22 +144,9 @@ class Puller:
             ManifestUnknown: None of the repositories has it.
             UpstreamUnreachable, UpstreamMisbehaved: It is not at hand, and upstream cannot be asked.
         """
-        repository = repositories[-1]
         self._tools.note_use(digest)
-        link, is_inherited = self._find_link(repository, digest)
-        if link is not None and link.is_proven:
-            # What a manifest names may be a config or a layer: its type does not make it a manifest.
-            media_type = link.media_type if link.media_type in _MANIFEST_TYPES else ""
-            manifest = await self._tools.manifests.find(digest, media_type)
-            if manifest is not None:
-                if is_inherited:
-                    await self._tools.manifests.link(self.name, repository, link.origin, manifest)
-                return self._counted(
-                    Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, CacheState.HIT)
-                )
-        origins = _origins(link, repositories)
-        manifest = await self._first(origins, lambda origin: self._obtain(repository, origin, digest))
-        return self._counted(Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, CacheState.MISS))
+        manifest, state = await self._manifest(repositories, digest)
+        return self._counted(Kind.MANIFEST, ManifestAnswer(manifest.descriptor, manifest.content, state))
 
     async def get_blob(self, repositories: tuple[str, ...], digest: Digest) -> BlobAnswer:
         """Answer a blob, from the store or as it arrives.
@@ -221,13 +208,36 @@ class Puller:
         await self._tools.manifests.put(manifest)
         await self._tools.manifests.link(self.name, repository, "", manifest)
 
-    async def _manifest(self, repository: str, digest: Digest, origin: str) -> StoredManifest:
+    async def _document(self, repository: str, resolution: Resolution, digest: Digest, origin: str) -> StoredManifest:
+        """Answer the document that a tag is answered with: upstream's own, or an image that an index names."""
+        upstream = resolution.upstream
+        if not isinstance(upstream, Present) or upstream.descriptor.digest != digest:
+            # Whoever publishes an index can name any image in it: it is theirs only once upstream has shown it.
+            return (await self._manifest((repository,), digest, origin))[0]
         manifest = await self._tools.manifests.find(digest)
         if manifest is None:
             manifest = await self._lookups.fetch(origin, digest)
         if not self._is_linked(repository, digest):
             await self._tools.manifests.link(self.name, repository, origin, manifest)
         return manifest
+
+    async def _manifest(
+        self, repositories: tuple[str, ...], digest: Digest, origin: str = ""
+    ) -> tuple[StoredManifest, CacheState]:
+        """Answer a manifest by digest, from the one place where it is told to be, or else from wherever it may be."""
+        repository = repositories[-1]
+        link, is_inherited = self._find_link(repository, digest)
+        if link is not None and link.is_proven:
+            # What a manifest names may be a config or a layer: its type does not make it a manifest.
+            media_type = link.media_type if link.media_type in _MANIFEST_TYPES else ""
+            manifest = await self._tools.manifests.find(digest, media_type)
+            if manifest is not None:
+                if is_inherited:
+                    await self._tools.manifests.link(self.name, repository, link.origin, manifest)
+                return manifest, CacheState.HIT
+        origins = [origin] if origin else _origins(link, repositories)
+        manifest = await self._first(origins, lambda one: self._obtain(repository, one, digest))
+        return manifest, CacheState.MISS
 
     def _is_linked(self, repository: str, digest: Digest) -> bool:
         link = self._tools.catalog.find_link(self.name, repository, digest)

@@ -1,14 +1,32 @@
 """Whose content is whose: what a repository may be shown from the cache, while upstream can be asked and while not."""
 
+import asyncio
+
 import pytest
 
+from proxy.arch.questions import ConfigQuestion
+from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import RegistryError
+from proxy.oci.manifests import Descriptor
 from proxy.service.freshness import CacheState
 from tests.fakes.upstream import FakeUpstream, Kind
+from tests.lab.images import build_index
 from tests.lab.programs import wait_until
-from tests.service.bench import ARM_V7, DEBIAN, HUB, Bench, address, asker, jessie, open_bench, publish_jessie
-from tests.service.test_pull_blobs import content_of
+from tests.service.bench import (
+    AMD64,
+    ARM_V7,
+    DEBIAN,
+    HUB,
+    PLAIN_POLICY,
+    Bench,
+    address,
+    asker,
+    jessie,
+    open_bench,
+    publish_jessie,
+)
+from tests.service.test_pull_blobs import content_of, publish_naming
 
 OTHER = ("other/app",)
 IMAGE = jessie(ARM_V7)
@@ -97,3 +115,46 @@ async def test_an_image_that_is_no_part_of_the_index_gains_nothing(bench: Bench)
         await bench.puller.get_manifest(("library/else",), MANIFEST)
     with pytest.raises(RegistryError):
         await bench.puller.get_blob(("library/else",), Digest.of(b"never"))
+
+
+# What an index names is not yet shown
+
+
+@pytest.mark.parametrize("is_offline", [False, True], ids=["online", "offline"])
+async def test_an_index_opens_nobody_else_s_image_to_who_is_answered_one(
+    upstream: FakeUpstream, *, is_offline: bool
+) -> None:
+    """The one image manifest for a platform is held to the same proof as one that is asked for by digest."""
+    upstream.push("evil/app:1", build_index([jessie(AMD64), IMAGE]))
+    del upstream.repositories["evil/app"].manifests[MANIFEST]  # evil has no such image: it only names it
+    asking = asker(ARM_V7, wants_manifest=True)
+    async with open_bench(upstream, policy=PLAIN_POLICY) as bench:
+        await bench.puller.get_manifest(OTHER, MANIFEST)
+        await bench.puller.get_tag(("evil/app",), "1", asker())
+        if is_offline:
+            upstream.go_offline()
+        with pytest.raises(RegistryError):
+            await bench.puller.get_tag(("evil/app",), "1", asking)
+        link = bench.catalog.find_link(HUB, "evil/app", MANIFEST)
+        assert link is not None
+        assert not link.is_proven
+
+
+async def test_a_config_on_its_way_to_somebody_else_is_not_shown(upstream: FakeUpstream) -> None:
+    """A manifest may call somebody else's blob its config: that somebody fetches it just now proves nothing."""
+    secret = b'{"os": "linux", "architecture": "arm64"}'
+    digest = upstream.put_blob("victim/private", secret)
+    publish_naming(upstream, "evil/app", digest, len(secret))
+    question = ConfigQuestion("evil/app", Descriptor(media_types.OCI_CONFIG, digest, len(secret)))
+    async with open_bench(upstream) as bench:
+        upstream.manners.pauses_at = 10
+        owner = await bench.puller.get_blob(("victim/private",), digest)
+        asked = asyncio.ensure_future(bench.lookups.ask(question))
+        await asyncio.sleep(0)
+        upstream.manners.resume.set()
+        await content_of(bench, owner)
+        await asked
+        link = bench.catalog.find_link(HUB, "evil/app", digest)
+        assert link is None or not link.is_proven
+        with pytest.raises(RegistryError):
+            await bench.puller.get_blob(("evil/app",), digest)
