@@ -165,7 +165,7 @@ class Puller:
         size = tools.store.find_size(digest)  # anew: a fill may have ended meanwhile
         if size is not None:
             return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.HIT, None))
-        fill, size = await self._follow(digest, _origins(link, repositories), link.size if link else None)
+        fill, size = await self._follow(digest, _origins(link, repositories), link)
         await self._link_filled(repository, digest, fill, link)
         return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.MISS, fill))
 
@@ -319,15 +319,17 @@ class Puller:
                 if link is None or not link.is_proven:
                     await self._prove((repository,), digest, link)
 
-    async def _follow(self, digest: Digest, origins: list[str], expected_size: int | None) -> tuple[Fill, int]:
+    async def _follow(self, digest: Digest, origins: list[str], link: Link | None) -> tuple[Fill, int]:
         """Join the fill of a blob, or begin one; answer the blob's size, too."""
         fills, sources = self._tools.fills, [FillSource(self._upstream, origin) for origin in origins]
-        found = fills.find(digest)
+        expected_size, found = link.size if link else None, fills.find(digest)
         fill = fills.join(digest, sources, expected_size)
         try:
             return fill, await fill.wait_ready()
         except (NotFound, UpstreamRefused, UpstreamMisbehaved):
-            if found is None:
+            others = fills.find(digest)
+            is_open = others is None or others.comes_from(self._upstream, origins) or (link and link.is_proven)
+            if found is None or not is_open:
                 raise
         # It was begun for another repository, which does not have the blob, or tells a wrong size of it.
         fill = fills.join(digest, sources, expected_size)

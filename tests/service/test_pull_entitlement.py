@@ -7,9 +7,10 @@ import pytest
 from proxy.arch.questions import ConfigQuestion
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import BlobUnknown, RegistryError
 from proxy.oci.manifests import Descriptor
 from proxy.service.freshness import CacheState
+from proxy.service.pull import BlobAnswer
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.images import build_index
 from tests.lab.programs import wait_until
@@ -158,3 +159,26 @@ async def test_a_config_on_its_way_to_somebody_else_is_not_shown(upstream: FakeU
         assert link is None or not link.is_proven
         with pytest.raises(RegistryError):
             await bench.puller.get_blob(("evil/app",), digest)
+
+
+async def test_who_failed_with_a_download_is_not_let_into_the_next_one(upstream: FakeUpstream) -> None:
+    """The owner joined the stranger's vain download, and begins one of its own as that ends."""
+    secret = b"nobody else's" * 100
+    digest = upstream.put_blob("victim/private", secret)
+    publish_naming(upstream, "evil/app", digest, len(secret))
+    async with open_bench(upstream) as bench:
+        await bench.puller.head_blob(("victim/private",), digest)
+        gate = upstream.hold(Kind.GET_BLOB)
+        asked = [asyncio.ensure_future(bench.puller.get_blob(("evil/app",), digest))]
+        await upstream.wait_asked(Kind.GET_BLOB)
+        for repository in ("victim/private", "evil/app"):
+            asked.append(asyncio.ensure_future(bench.puller.get_blob((repository,), digest)))
+            await asyncio.sleep(0)
+        gate.set()
+        vain, owner, late = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(owner, BlobAnswer)
+        assert await content_of(bench, owner) == secret
+        assert isinstance(vain, BlobUnknown)
+        assert isinstance(late, BlobUnknown)
+        link = bench.catalog.find_link(HUB, "evil/app", digest)
+        assert link is None or not link.is_proven
