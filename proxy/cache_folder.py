@@ -21,6 +21,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.oci.ranges import ByteRange
 from proxy.oci.references import normalise_registry
+from proxy.policies import cache_limits
 from proxy.ports import BlobStore, Ledger, Link
 from proxy.server.fronts import Front, pick_front
 from proxy.server.middleware import ServerEvents
@@ -35,7 +36,7 @@ from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.footprint import Footprint, is_cache, measure
 from proxy.storage.layout_index import LayoutIndex
-from proxy.wiring import CATALOG_FILE, SystemClock, begin_rebuilding, cache_limits, open_proxy
+from proxy.wiring import CATALOG_FILE, SystemClock, begin_rebuilding, open_proxy
 
 __all__ = ["Export", "Imported", "ListedImage", "OpenCache", "open_cache"]
 

@@ -1,10 +1,9 @@
 """The composition root: settings become running objects, opened and closed by one async context manager."""
 
 import random
-import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,33 +13,34 @@ from urllib.parse import urlsplit
 from aiohttp import ThreadedResolver, web
 
 from proxy import version
-from proxy.arch.aliases import AliasMode
-from proxy.arch.candidates import Template, official_templates, proposal_templates
-from proxy.arch.resolution import Policy
-from proxy.config.resolving import CandidateSettings
 from proxy.config.schema import Settings
-from proxy.config.serving import ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
+from proxy.policies import (
+    asks_proposal,
+    build_clients,
+    build_fill_policy,
+    build_freshness,
+    build_policy,
+    cache_limits,
+    list_doors,
+    list_private,
+)
 from proxy.ports import BlobStore, Catalog, Clock, Events, Upstream
 from proxy.server.clients import Clients
 from proxy.server.connections import build_server
-from proxy.server.doors import Door, Listener
+from proxy.server.doors import Door
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
-from proxy.server.networks import ClientRule, Neighbourhood
 from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
-from proxy.service.download import FillPolicy
 from proxy.service.fill import Fills, FillTools, Room
-from proxy.service.freshness import Freshness
 from proxy.service.housekeeping import Housekeeper
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.manifests import Manifests
-from proxy.service.occupancy import Limits
 from proxy.service.pull import Puller, PullTools
 from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.service.recency import Recency
@@ -63,11 +63,6 @@ from proxy.upstream.transport import AiohttpTransport, build_session
 CATALOG_FILE = "catalog.sqlite"
 CONNECTIONS = 100
 WRITER_THREADS = 4
-AHEAD_SHARE = 0.2
-"""The last part of a tag's time in which a request for it lets it be asked for anew."""
-MIN_FREE_BYTES, MIN_FREE_SHARE = 1024**3, 0.05
-"""What is left free of the cache's disk: the smaller of the two. A gigabyte lets a system update itself and write its
-logs; but of a Pi's card of 8 GB, or a small disk of the cache's own, that would be too much to ask for."""
 
 
 class SystemClock:
@@ -168,38 +163,13 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         stack.callback(_tell_served, events, shared.pull.tally)
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
-        clients = _clients(settings)
+        clients = build_clients(settings)
         handler = RegistryHandler(fronts, Contents(store, small), clock, clients)
         entrances = tuple(
             Entrance(listen, certificate, key, door, build_server(handler, door, events, clock))
-            for listen, certificate, key, door in _list_doors(settings)
+            for listen, certificate, key, door in list_doors(settings)
         )
         yield Running(entrances, fronts, clients, store, catalog, housekeeper, owns_cache)
-
-
-def _list_doors(settings: Settings) -> Iterator[tuple[tuple[str, int], Path | None, Path | None, Door]]:
-    """Answer every address to listen at, the server's own first, with its certificate and key, and its door."""
-    main = settings.server
-    listeners: dict[tuple[str, int], list[ListenerSettings]] = {main.listen: []}
-    for one in settings.listener:
-        listeners.setdefault(one.listen or main.listen, []).append(one)
-    for listen, several in listeners.items():
-        own = next((one for one in several if one.tls_certificate is not None), None)
-        certificate, key = (own.tls_certificate, own.tls_key) if own else (None, None)
-        if listen == main.listen and own is None:
-            certificate, key = main.tls_certificate, main.tls_key
-        yield listen, certificate, key, Door(_listener(one) for one in several)
-
-
-def _listener(settings: ListenerSettings) -> Listener:
-    address = ":".join(str(part) for part in settings.listen) if settings.listen else ""
-    name, upstream = settings.host or address, normalise_registry(settings.upstream)
-    return Listener(name, settings.host, settings.assignment, "" if upstream == DOCKER_HUB else upstream)
-
-
-def _clients(settings: Settings) -> Clients:
-    rules = [ClientRule(network, one.assignment) for one in settings.client for network in one.network]
-    return Clients(Neighbourhood(rules, settings.server.trusted_proxies), settings.resolution.default_platform)
 
 
 async def _open_cache(
@@ -232,7 +202,7 @@ def _share(
     store, events, clock = house.store, house.events, house.clock
     caching = Caching(events)
     manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory // 2)
-    fills = Fills(FillTools(store, events, _fill_policy(settings), room, caching), owner)
+    fills = Fills(FillTools(store, events, build_fill_policy(settings), room, caching), owner)
     memory.fills.append(fills)
     memory.forgetters.append(manifests.forget)
     lookups = LookupTools(
@@ -253,47 +223,18 @@ def _tell_served(events: ServerEvents, tally: Tally) -> None:
         events.note("served", **tally.as_fields())
 
 
-def cache_limits(settings: Settings, cache: Path) -> Limits:
-    """Answer how large the cache may become: unless something else is set, all of its disk but for a small part."""
-    free = settings.cache.min_free_bytes
-    if free is None:
-        free = min(MIN_FREE_BYTES, int(shutil.disk_usage(cache).total * MIN_FREE_SHARE))
-    return Limits(settings.cache.max_bytes, free)
-
-
 async def begin_rebuilding(
     settings: Settings, store: DiskBlobStore, catalog: SqliteCatalog, clock: Clock, events: Events
 ) -> Rebuilding:
     """Put back the tags of a lost catalog, before the layout's index is written anew; answer who does the rest."""
     await restore_tags(catalog, read_tags(store.root))
-    return Rebuilding(RebuildTools(store, catalog, clock, events, _private(settings)))
-
-
-def _private(settings: Settings) -> frozenset[str]:
-    """Answer the upstreams that are asked with credentials."""
-    return frozenset(normalise_registry(upstream.name) for upstream in settings.upstreams if upstream.username)
-
-
-def _fill_policy(settings: Settings) -> FillPolicy:
-    return FillPolicy(keep_without_clients=settings.fill.keep_without_clients)
-
-
-def _freshness(settings: Settings, upstream: UpstreamSettings) -> Freshness:
-    tag_ttl = settings.cache.tag_ttl if upstream.tag_ttl is None else upstream.tag_ttl
-    return Freshness(
-        tag_seconds=tag_ttl,
-        absent_seconds=settings.cache.absent_ttl if upstream.absent_ttl is None else upstream.absent_ttl,
-        candidate_absent_seconds=settings.candidates.absent_ttl,
-        retry_seconds=settings.cache.retry_interval,
-        stale_seconds=settings.cache.stale_limit,
-        ahead_seconds=tag_ttl * AHEAD_SHARE if settings.cache.refresh_ahead else 0.0,
-    )
+    return Rebuilding(RebuildTools(store, catalog, clock, events, list_private(settings)))
 
 
 async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Front:
     name = normalise_registry(upstream.name)
     client = await _open_upstream(upstream, shared, stack)
-    freshness = _freshness(shared.settings, upstream)
+    freshness = build_freshness(shared.settings, upstream)
     lookups = Lookups(name, client, freshness, shared.lookups)
     resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
     shared.memory.forgetters.append(resolver.forget)
@@ -302,42 +243,6 @@ async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncE
     puller = Puller(name, client, lookups, resolver, listings, tools)
     is_hub = name == DOCKER_HUB
     return Front(puller, has_library=is_hub, has_words=asks_proposal(shared.settings.candidates, upstream))
-
-
-def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
-    """Answer what is resolved, and how, for one upstream."""
-    resolution, name = settings.resolution, normalise_registry(upstream.name)
-    # Whoever is assigned a platform is to be served it, too.
-    said = [one.assignment for one in settings.listener] + [one.assignment for one in settings.client]
-    assigned = [one.platform for one in said if one.platform is not None]
-    return Policy(
-        tuple(dict.fromkeys((*resolution.fleet, *assigned))),
-        _templates(settings, upstream),
-        refuse_missing=resolution.on_missing == "refuse",
-        rules=tuple(image.rule for image in settings.image if normalise_registry(image.registry) == name),
-        aliases=AliasMode(settings.index.aliases),
-    )
-
-
-def asks_proposal(candidates: CandidateSettings, upstream: UpstreamSettings) -> bool:
-    """Tell whether the forum proposal's namespaces are looked into: never where strangers may own them, unasked."""
-    return candidates.proposal == "on" or (candidates.proposal == "auto" and not upstream.is_public)
-
-
-def _templates(settings: Settings, upstream: UpstreamSettings) -> tuple[Template, ...]:
-    candidates, name = settings.candidates, normalise_registry(upstream.name)
-    checks = candidates.verify == "elf"
-    # Docker owns its namespaces on Docker Hub; elsewhere in public, a stranger may.
-    has_official = candidates.official and (name == DOCKER_HUB or not upstream.is_public)
-    return (
-        *(
-            one.make_template(candidates.verify)
-            for one in candidates.template
-            if normalise_registry(one.registry) == name
-        ),
-        *(official_templates() if has_official else ()),
-        *(proposal_templates(checks_binaries=checks) if asks_proposal(candidates, upstream) else ()),
-    )
 
 
 async def _open_upstream(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Upstream:

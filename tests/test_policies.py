@@ -1,0 +1,65 @@
+"""What follows from the settings alone."""
+
+import pytest
+
+from proxy.config.parsers import parse_one_platform
+from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
+from proxy.config.schema import Settings
+from proxy.config.upstreams import UpstreamSettings
+from proxy.policies import asks_proposal, build_policy
+
+HUB = UpstreamSettings()
+OWN = UpstreamSettings(url="http://127.0.0.1:5001")
+GHCR = UpstreamSettings(name="ghcr.io")
+
+
+def patterns(settings: Settings, upstream: UpstreamSettings) -> set[str]:
+    return {template.pattern for template in build_policy(settings, upstream).templates}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "has_official", "has_proposal"),
+    [
+        pytest.param(HUB, True, False, id="Docker Hub: Docker's names, no stranger's"),
+        pytest.param(OWN, True, True, id="a registry of one's own: all"),
+        pytest.param(GHCR, False, False, id="another public one: neither"),
+    ],
+)
+def test_no_name_is_asked_that_a_stranger_may_own(
+    upstream: UpstreamSettings, *, has_official: bool, has_proposal: bool
+) -> None:
+    found = patterns(Settings(), upstream)
+    assert ("arm32v7/{name}:{tag}" in found) is has_official
+    assert ("arm6/{name}:{tag}" in found) is has_proposal
+    assert ("rpi/{name}:{tag}" in found) is has_proposal
+
+
+@pytest.mark.parametrize(("proposal", "upstream", "asked"), [("on", HUB, True), ("off", OWN, False)])
+def test_the_operator_decides_about_the_proposal(proposal: str, upstream: UpstreamSettings, *, asked: bool) -> None:
+    assert asks_proposal(CandidateSettings(proposal=proposal), upstream) is asked
+
+
+def test_an_operator_s_pattern_comes_first_and_only_for_its_registry() -> None:
+    mine = TemplateSettings(pattern="resin/rpi-{name}", platform=parse_one_platform("rpi"), registry="docker.io")
+    settings = Settings(candidates=CandidateSettings(template=(mine,)))
+    assert build_policy(settings, HUB).templates[0].pattern == "resin/rpi-{name}:{tag}"
+    assert patterns(settings, GHCR) == set()
+
+
+def test_official_names_can_be_switched_off() -> None:
+    assert patterns(Settings(candidates=CandidateSettings(official=False)), HUB) == set()
+
+
+@pytest.mark.parametrize(("on_missing", "refuses"), [("serve", False), ("refuse", True)])
+def test_the_policy_is_the_operator_s(on_missing: str, *, refuses: bool) -> None:
+    fleet = (parse_one_platform("rpi"),)
+    policy = build_policy(Settings(resolution=ResolutionSettings(fleet=fleet, on_missing=on_missing)), HUB)
+    assert (policy.fleet, policy.refuse_missing) == (fleet, refuses)
+
+
+def test_a_mirror_that_is_called_public_is_treated_as_one() -> None:
+    mirror = UpstreamSettings(name="registry.lan", url="http://127.0.0.1:9", public="true")
+    assert patterns(Settings(), mirror) == set()
+    hub_at_home = UpstreamSettings(url="http://127.0.0.1:9", public="true")
+    assert "arm32v7/{name}:{tag}" in patterns(Settings(), hub_at_home)
+    assert "arm6/{name}:{tag}" not in patterns(Settings(), hub_at_home)
