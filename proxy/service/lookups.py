@@ -119,7 +119,7 @@ class Lookups:
         left = self._remaining(record, question)
         if record is not None and left > margin:
             return await self._complete(question, record, CacheState.HIT, left)
-        key = ("tag", self.name, question.repository, question.tag, question.with_document)
+        key = ("tag", self.name, question)  # a candidate, too, apart from who names it: its absence holds for longer
         return await self._tools.flights.run(key, lambda: self._check_tag(question, margin))
 
     def _remaining(self, record: TagRecord | None, question: TagQuestion) -> float:

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -185,6 +186,17 @@ async def test_who_is_quicker_answers_for_both(bench: Bench) -> None:
     expect(await quick, Present, CacheState.MISS)
     expect(await slow, Present, CacheState.HIT)
     assert [one.target for one in bench.upstream.asked] == ["jessie", jessie(AMD64).manifest.digest]
+
+
+async def test_who_asks_by_name_is_not_told_for_how_long_a_candidate_is_absent(bench: Bench) -> None:
+    bench.upstream.remove("arm32v7/debian")
+    gate = bench.upstream.hold(Kind.HEAD_MANIFEST)
+    named = replace(CANDIDATE, is_candidate=False)
+    asked = [asyncio.ensure_future(bench.lookups.ask(question)) for question in (CANDIDATE, named)]
+    await bench.upstream.wait_asked(Kind.HEAD_MANIFEST)
+    gate.set()
+    found = [known.seconds for known in await asyncio.gather(*asked)]
+    assert found == [TIMES.candidate_absent_seconds, TIMES.absent_seconds]
 
 
 async def test_many_who_want_a_manifest_share_one_fetch(bench: Bench) -> None:
