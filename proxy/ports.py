@@ -36,7 +36,7 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
-    """A manifest as upstream sent it, its digest computed from the bytes."""
+    """A manifest as upstream sent it, its digest computed from the bytes; for schema 1 perhaps from its payload."""
 
     content: bytes
     media_type: str

@@ -13,6 +13,7 @@ from proxy.arch.questions import (
     Present,
     Unreachable,
     describe_claim,
+    describe_kind,
     describe_platforms,
 )
 from proxy.arch.trail import Trail
@@ -92,7 +93,7 @@ def read_base(
         case ImageManifest():
             return _single(repository, tag, upstream.descriptor, None), trail
         case _:
-            trail = trail.add("upstream", f"a {upstream.descriptor.media_type}: passed on as it is")
+            trail = trail.add("upstream", f"{describe_kind(upstream.descriptor.media_type)}: passed on as it is")
             return Base(None, (Entry(None, upstream.descriptor, repository, tag),), is_closed=True), trail
 
 

@@ -23,6 +23,13 @@ from proxy.oci.platforms import Platform
 LEGACY_PLATFORM = Platform("linux", "amd64")
 """What Docker Hub answers a client that accepts no index and shows no platform (platforms.md §2.4)."""
 
+_SCHEMA1_TYPES = media_types.SCHEMA1 | {media_types.JSON}
+"""What an engine accepts that still reads schema 1 (clients.md §5)."""
+_SCHEMA1_REFUSAL = (
+    "an image in a form of before 2016 (schema 1), which this client does not read;"
+    " copy it with skopeo to a registry of your own, or ask its publisher to push it anew"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -38,6 +45,14 @@ class Asker:
         """Tell whether a document of this type may be the answer for a tag."""
         is_index = media_type in media_types.INDEXES
         return not (is_index and self.wants_manifest) and media_types.accepts_any(self.accepted, {media_type})
+
+    def reads(self, media_type: str) -> bool:
+        """Tell whether it can do anything with a document of this type: of schema 1, where it says so or leaves open.
+
+        Of all other types every client is believed to read what there is: many leave out what they take.
+        """
+        is_schema1 = media_type in media_types.SCHEMA1
+        return not is_schema1 or media_types.accepts_any(self.accepted, _SCHEMA1_TYPES)
 
     @property
     def takes_any_index(self) -> bool:
@@ -72,6 +87,8 @@ def choose(resolution: Resolution, asker: Asker, *, refuse_missing: bool = False
         return _nothing(resolution, resolution.upstream.reason)
     whole = _whole(resolution, entry)
     assert whole.descriptor is not None
+    if not asker.reads(whole.descriptor.media_type):
+        return _nothing(resolution, _SCHEMA1_REFUSAL)
     if not whole.descriptor.is_index:
         return whole
     if asker.takes(whole.descriptor.media_type):

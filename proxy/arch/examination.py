@@ -22,6 +22,7 @@ from proxy.arch.questions import (
     Present,
     describe,
     describe_claim,
+    describe_kind,
     describe_platforms,
 )
 from proxy.arch.synthesis import Addition
@@ -56,7 +57,7 @@ def examine(candidate: Candidate, descriptor: Descriptor, depth: int = 0) -> Ask
         case ImageManifest() as image:
             return (yield from _examine_image(candidate, answer.descriptor, image))
         case _:
-            return Finding(None, f"not usable: a {answer.document.media_type}")
+            return Finding(None, f"not usable: {describe_kind(answer.document.media_type)}")
 
 
 def _is_proof(candidate: Candidate) -> bool:

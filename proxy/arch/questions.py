@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from proxy.arch.programs import Program
+from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor, Document
 from proxy.oci.platforms import Platform
 
@@ -117,6 +118,13 @@ def describe_claim(answer: Answer) -> str:
     if isinstance(answer, ConfigPlatform) and answer.platform is not None:
         return str(answer.platform)
     return "an unknown platform"
+
+
+def describe_kind(media_type: str) -> str:
+    """Write what a document is that is neither an image nor an index, for a trail."""
+    if media_type in media_types.SCHEMA1:
+        return "an image of schema 1, which no index can list"
+    return f"a document of type {media_type}"
 
 
 def describe_platforms(platforms: Iterable[Platform | None]) -> str:

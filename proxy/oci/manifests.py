@@ -117,7 +117,7 @@ def parse_manifest(content: bytes, content_type: str) -> Document:
     """
     if len(content) > MAX_MANIFEST_BYTES:
         raise InvalidManifest(f"a manifest of {len(content)} bytes; the limit is {MAX_MANIFEST_BYTES}")
-    fields = _load_object(content)
+    fields = load_object(content)
     media_type = _agreed_media_type(fields, media_types.parse_media_type(content_type))
     if media_type in media_types.INDEXES:
         return _parse_index(fields, media_type)
@@ -134,11 +134,16 @@ def parse_config_platform(content: bytes) -> Platform | None:
     Raises:
         InvalidManifest: The config is no JSON object.
     """
-    fields = _load_object(content)
+    fields = load_object(content)
     return parse_platform_object(fields)
 
 
-def _load_object(content: bytes) -> Mapping[str, object]:
+def load_object(content: bytes) -> Mapping[str, object]:
+    """Read a stranger's JSON object, nested no deeper than a document may be.
+
+    Raises:
+        InvalidManifest: It is none.
+    """
     try:
         fields = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ import cachetools
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidManifest, Unavailable, UpstreamMisbehaved
-from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, parse_manifest
+from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Document, Schema1Manifest, parse_manifest
 from proxy.ports import BlobStore, Catalog, Events, FetchedManifest, Link
 from proxy.service.caching import Caching
 from proxy.service.stored_blobs import read_sound, write_whole
@@ -38,6 +38,11 @@ class StoredManifest:
     def descriptor(self) -> Descriptor:
         """The descriptor that leads to it."""
         return Descriptor(self.media_type, self.digest, len(self.content))
+
+    @property
+    def is_storable(self) -> bool:
+        """Whether its digest is that of its bytes; a signed manifest of schema 1 goes by its payload's."""
+        return not isinstance(self.document, Schema1Manifest) or self.digest.matches(self.content)
 
 
 class Manifests:
@@ -98,8 +103,11 @@ class Manifests:
         return manifest
 
     async def put(self, manifest: StoredManifest) -> None:
-        """Store a manifest that is known to be good; in memory only, where the store cannot be written."""
-        if self._store.find_size(manifest.digest) is None:
+        """Store a manifest that is known to be good; in memory only, where the store cannot be written.
+
+        So, too, where its digest is not that of its bytes: the store is content-addressed, for other tools as well.
+        """
+        if self._store.find_size(manifest.digest) is None and manifest.is_storable:
             try:
                 await write_whole(self._store, manifest.digest, manifest.content)
             except Unavailable as error:

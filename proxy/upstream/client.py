@@ -17,6 +17,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import (
     BlobUnknown,
     InvalidDigest,
+    InvalidManifest,
     ManifestUnknown,
     NameUnknown,
     NotFound,
@@ -24,12 +25,14 @@ from proxy.oci.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor
+from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, parse_manifest
+from proxy.oci.schema1 import is_payload_digest
 from proxy.ports import BlobStream, FetchedManifest, Quota, TagPage
 from proxy.upstream.exchange import Exchange, read_limited
 from proxy.upstream.transport import READ_BODY
 
 MAX_TAG_LIST_BYTES = 16 * 1024 * 1024
+WEB_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
 _LINK_NEXT = re.compile(r"<(?P<url>[^>]*)>\s*;[^,]*rel=\"?next\"?")
 
@@ -76,7 +79,7 @@ class RegistryClient:
     async def head_manifest(self, repository: str, target: str | Digest, /) -> Descriptor:
         """Ask what is under a tag or digest.
 
-        An upstream that does not answer a HEAD as the spec says (405, no digest, no length) is asked by GET instead.
+        An upstream that does not answer a HEAD as the spec says (405; no digest, length or type) is asked by GET instead.
         """
         async with self._open("HEAD", _manifest_path(repository, target), repository, manifests=True) as response:
             if response.status_code != httpx.codes.METHOD_NOT_ALLOWED:
@@ -89,16 +92,19 @@ class RegistryClient:
         return (await self.fetch_manifest(repository, target)).descriptor
 
     async def fetch_manifest(self, repository: str, target: str | Digest, /) -> FetchedManifest:
-        """Fetch a manifest, its bytes checked against the digest that was named or announced."""
+        """Fetch a manifest, its bytes checked against the digest that was named or announced.
+
+        A signed manifest of schema 1 may go by the digest of its payload, as registries have it.
+        """
         async with self._open("GET", _manifest_path(repository, target), repository, manifests=True) as response:
             _check(response, ManifestUnknown, f"{repository} has no manifest {target}")
+            _check_no_page(response)
             content = await read_limited(response, MAX_MANIFEST_BYTES)
             wanted = target if isinstance(target, Digest) else _announced_digest(response)
             digest = wanted or Digest.of(content)
-            if not digest.matches(content):
+            if not digest.matches(content) and not is_payload_digest(digest, content):
                 raise UpstreamMisbehaved(f"upstream sent {len(content)} bytes that are not {digest}")
-            media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
-            return FetchedManifest(content, media_type, digest)
+            return FetchedManifest(content, _manifest_type(response, content), digest)
 
     async def head_blob(self, repository: str, digest: Digest, /) -> int:
         """Ask for the size of a blob, in bytes."""
@@ -134,9 +140,9 @@ class RegistryClient:
         path = f"/v2/{repository}/referrers/{digest}"
         async with self._open("GET", path, repository) as response:
             _check(response, ManifestUnknown, f"{repository} has no referrers API")
+            _check_no_page(response)
             content = await read_limited(response, MAX_MANIFEST_BYTES)
-            media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
-            return FetchedManifest(content, media_type, Digest.of(content))
+            return FetchedManifest(content, _manifest_type(response, content), Digest.of(content))
 
     @asynccontextmanager
     async def _open(
@@ -165,10 +171,31 @@ def _check(response: httpx.Response, absent: type[NotFound], message: str) -> No
     raise UpstreamMisbehaved(f"upstream answered {status}, which has no meaning here")
 
 
+def _check_no_page(response: httpx.Response) -> None:
+    """Refuse a web page, whatever its status says: quay.io's front page, a hotel's sign-in page."""
+    if _declared_type(response) in WEB_PAGES:
+        raise UpstreamMisbehaved("upstream answered a web page where a manifest should be")
+
+
+def _declared_type(response: httpx.Response) -> str:
+    return media_types.parse_media_type(response.headers.get("content-type", ""))
+
+
+def _manifest_type(response: httpx.Response, content: bytes) -> str:
+    """Answer the type of a manifest: by its `Content-Type` if that names one, else by what the document says."""
+    declared = _declared_type(response)
+    if declared in media_types.MANIFESTS | media_types.SCHEMA1:
+        return declared
+    try:
+        return parse_manifest(content, declared).media_type
+    except InvalidManifest as error:
+        raise UpstreamMisbehaved(f"upstream sent a manifest that cannot be used: {error}") from error
+
+
 def _described(response: httpx.Response) -> Descriptor | None:
     digest, size = _announced_digest(response), _content_length(response)
-    media_type = media_types.parse_media_type(response.headers.get("content-type", ""))
-    if digest is None or not size or not media_type:
+    media_type = _declared_type(response)
+    if digest is None or not size or not media_type or media_type in WEB_PAGES:
         return None
     return Descriptor(media_type, digest, size)
 
@@ -178,7 +205,7 @@ def _announced_digest(response: httpx.Response) -> Digest | None:
     if text is None:
         return None
     try:
-        return Digest.parse(text)
+        return Digest.parse(text.strip().lower())
     except InvalidDigest as error:
         raise UpstreamMisbehaved(f"upstream announces {error.message}") from error
 

@@ -106,10 +106,28 @@ def test_a_single_image_is_served_to_everyone(wants_manifest: bool) -> None:  # 
     assert choice.entry is None
 
 
-def test_schema_1_is_served_as_it_is() -> None:
-    choice = _choose(World({DEBIAN: schema1()}), _asker("arm/v6"))
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        pytest.param(frozenset(), id="leaves it open"),
+        pytest.param(DOCKER_1_9, id="Docker 1.9"),
+        pytest.param(frozenset({media_types.OCI_INDEX, media_types.DOCKER_SCHEMA1_SIGNED}), id="podman"),
+        pytest.param(frozenset({media_types.OCI_INDEX, "*/*"}), id="containerd"),
+    ],
+)
+def test_schema_1_is_served_as_it_is_to_who_reads_it(accepted: frozenset[str]) -> None:
+    choice = _choose(World({DEBIAN: schema1()}), _asker("arm/v6", accepted))
     assert choice.descriptor == schema1().descriptor
     assert choice.verdict == "upstream's document"
+
+
+def test_who_does_not_read_schema_1_is_told_what_to_do() -> None:
+    """Docker from 29 on names it no more, and would make something of it that nobody understands."""
+    asker = _asker("arm/v6", media_types.MANIFESTS)
+    choice = _choose(World({DEBIAN: schema1()}), asker)
+    assert choice.descriptor is None
+    assert "schema 1" in choice.verdict
+    assert "skopeo" in choice.verdict
 
 
 # --- The one image ---

@@ -13,6 +13,7 @@ from proxy.arch.questions import (
     Unreachable,
     describe,
     describe_claim,
+    describe_kind,
     describe_platforms,
 )
 from proxy.oci import media_types
@@ -52,3 +53,8 @@ def test_a_claim_that_is_none_reads_as_unknown() -> None:
 def test_a_list_of_platforms_names_what_has_none() -> None:
     assert describe_platforms([ARM7, None]) == "linux/arm/v7, no platform"
     assert describe_platforms([]) == "nothing"
+
+
+def test_a_document_that_is_neither_image_nor_index_reads_as_what_it_is() -> None:
+    assert describe_kind(media_types.DOCKER_SCHEMA1_SIGNED) == "an image of schema 1, which no index can list"
+    assert describe_kind("application/vnd.example+json") == "a document of type application/vnd.example+json"

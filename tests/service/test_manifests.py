@@ -14,6 +14,7 @@ from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.events import RecordingEvents
 from tests.fakes.store import FailingBlobStore
 from tests.lab.images import Blob, build_index
+from tests.lab.schema1 import SIGNED, build_schema1, sign
 from tests.service.bench import AMD64, ARM_V6, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
 
 
@@ -147,6 +148,32 @@ async def test_content_that_is_not_its_digest_is_not_stored(manifests: Manifests
         await manifests.add(FetchedManifest(document.content, document.media_type, false))
     assert kept.store.find_size(false) is None
     assert await manifests.find(false) is None
+
+
+async def test_a_manifest_that_goes_by_its_payload_is_kept_in_memory_only(manifests: Manifests, kept: Kept) -> None:
+    """The store is content-addressed: under the digest of a payload, its bytes would be damaged ones."""
+    old = build_schema1()
+    digest = Digest.parse(old.digest)
+    added = await manifests.add(FetchedManifest(old.content, SIGNED, digest))
+    assert await manifests.find(digest) is added
+    assert await kept.store.list_blobs() == []
+    manifests.forget()
+    assert await manifests.find(digest) is None
+
+
+async def test_a_manifest_of_schema_1_that_goes_by_its_bytes_is_stored(manifests: Manifests, kept: Kept) -> None:
+    content = build_schema1().payload
+    await manifests.add(FetchedManifest(content, media_types.DOCKER_SCHEMA1, Digest.of(content)))
+    assert kept.store.find_size(Digest.of(content)) == len(content)
+
+
+async def test_only_schema_1_goes_by_its_payload(manifests: Manifests, kept: Kept) -> None:
+    """What says that it is an image manifest is held to its bytes, whatever signatures it carries."""
+    made = sign({"schemaVersion": 1, "config": jessie(AMD64).config.descriptor(), "layers": []})
+    with pytest.raises(UpstreamMisbehaved):
+        await manifests.add(FetchedManifest(made.content, media_types.OCI_MANIFEST, Digest.parse(made.digest)))
+    assert await kept.store.list_blobs() == []
+    assert await manifests.find(Digest.parse(made.digest)) is None
 
 
 async def test_a_link_says_where_the_children_are(manifests: Manifests, kept: Kept) -> None:

@@ -23,6 +23,7 @@ from proxy.oci.media_types import ACCEPT_MANIFESTS, OCI_INDEX, OCI_MANIFEST
 from proxy.ports import FetchedManifest, Quota, TagPage
 from proxy.upstream.client import MAX_TAG_LIST_BYTES, RegistryClient, _parse_next, _parse_tags
 from tests.fakes.clock import ManualClock
+from tests.lab.schema1 import SIGNED, build_schema1
 from tests.strategies import any_text, json_values
 from tests.upstream.wires import Line, open_exchange, open_line, raw_server, sending
 
@@ -114,6 +115,23 @@ async def test_a_manifest_is_fetched(target: str | Digest, headers: Mapping[str,
     assert fetched == FetchedManifest(MANIFEST, OCI_MANIFEST, DIGEST)
     assert fetched.descriptor == DESCRIPTOR
     assert line.sent[0].headers["accept"] == ACCEPT_MANIFESTS
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["tag", "digest"])
+async def test_a_signed_manifest_of_schema_1_goes_by_its_payload(*, is_named: bool) -> None:
+    old = build_schema1()
+    digest = Digest.parse(old.digest)
+    headers = {"Content-Type": SIGNED, "Docker-Content-Digest": old.digest}
+    async with _client(httpx.Response(200, headers=headers, content=old.content)) as (client, _):
+        fetched = await client.fetch_manifest(REPOSITORY, digest if is_named else "1")
+    assert fetched == FetchedManifest(old.content, SIGNED, digest)
+
+
+async def test_a_signed_manifest_that_is_not_its_digest_is_misbehaviour() -> None:
+    headers = {"Content-Type": SIGNED, "Docker-Content-Digest": build_schema1(tag="another").digest}
+    async with _client(httpx.Response(200, headers=headers, content=build_schema1().content)) as (client, _):
+        with pytest.raises(UpstreamMisbehaved, match="that are not sha256"):
+            await client.fetch_manifest(REPOSITORY, "1")
 
 
 async def test_a_manifest_is_verified_by_the_algorithm_of_its_digest() -> None:
