@@ -44,7 +44,9 @@ def parse_user_agent(user_agent: str) -> Engine | None:
     """
     if len(user_agent) > MAX_USER_AGENT_LENGTH:
         return None
-    tokens = [_TOKEN.fullmatch(token) for token in user_agent.partition(_UPSTREAM_CLIENT)[0].split()]
+    machine = user_agent.partition(_UPSTREAM_CLIENT)[0]
+    # At spaces only: an engine writes no other separator, and Docker 1.12 wrote two of them (distribution#1965).
+    tokens = [_TOKEN.fullmatch(token) for token in machine.split(" ") if token]
     if not tokens or tokens[0] is None or tokens[0]["name"].lower() not in PRODUCTS:
         return None
     values = {token["name"].lower(): token["value"] for token in reversed(tokens) if token is not None}
