@@ -5,10 +5,12 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proxy.config.parsers import nearest
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
+from proxy.config.parsers import PLATFORM_PARSERS, nearest
 from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import normalise_registry
@@ -16,6 +18,15 @@ from proxy.oci.references import normalise_registry
 ENVIRONMENT_PREFIX = "POLYARCH_"
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where settings stand, and the words for platforms that they are written in."""
+
+    place: str
+    """`/etc/polyarch.toml`, `the environment`."""
+    vocabulary: Vocabulary
 
 
 def load_settings(
@@ -33,7 +44,7 @@ def load_settings(
     """
     named = environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     file = path or (Path(named) if named else None)
-    settings = Settings() if file is None else _section(Settings, _read_toml(file), "", str(file))
+    settings = Settings() if file is None else _read_file(file)
     settings = _merge(settings, _from_environment(environment), "the environment")
     settings = _merge(settings, overrides or {}, "the command line")
     _check(settings)
@@ -53,6 +64,14 @@ def default_cache_directory(environment: Mapping[str, str], *, is_root: bool) ->
     return Path(data) / "polyarch"
 
 
+def _read_file(file: Path) -> Settings:
+    table = _read_toml(file)
+    # The words first: all else may be written in them.
+    words = {key: value for key, value in table.items() if key == "words"}
+    vocabulary = _section(Settings, words, "", _Source(str(file), BUILT_IN)).words
+    return _section(Settings, table, "", _Source(str(file), vocabulary))
+
+
 def _read_toml(path: Path) -> Mapping[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -62,35 +81,36 @@ def _read_toml(path: Path) -> Mapping[str, object]:
         raise InvalidSetting(f"{path}: not TOML: {error}") from error
 
 
-def _section(kind: type[_T], table: object, name: str, place: str) -> _T:
+def _section(kind: type[_T], table: object, name: str, source: _Source) -> _T:
     if not isinstance(table, Mapping):
-        raise InvalidSetting(f"{place}: {name} must be a table")
+        raise InvalidSetting(f"{source.place}: {name} must be a table")
     known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]  # every section is one
     values: dict[str, Any] = {}
     for key, value in table.items():
         shown = key if key.isprintable() else repr(key)
         full = f"{name}.{shown}" if name else shown
         if key not in known:
-            raise InvalidSetting(f"{place}: unknown key {full}{nearest(key, known) or _elsewhere(key)}")
-        values[key] = _value(known[key], value, full, place)
+            raise InvalidSetting(f"{source.place}: unknown key {full}{nearest(key, known) or _elsewhere(key)}")
+        values[key] = _value(known[key], value, full, source)
     missing = [key for key, item in known.items() if key not in values and _is_required(item)]
     if missing:
-        raise InvalidSetting(f"{place}: {name} needs {missing[0]}")
+        raise InvalidSetting(f"{source.place}: {name} needs {missing[0]}")
     return kind(**values)
 
 
-def _value(item: "dataclasses.Field[Any]", value: object, full: str, place: str) -> object:
+def _value(item: "dataclasses.Field[Any]", value: object, full: str, source: _Source) -> object:
     if "items" in item.metadata:
         if not isinstance(value, list):
-            raise InvalidSetting(f"{place}: {full} must be written as [[{full}]]")
-        return tuple(_section(item.metadata["items"], entry, f"{full}[{i}]", place) for i, entry in enumerate(value))
+            raise InvalidSetting(f"{source.place}: {full} must be written as [[{full}]]")
+        return tuple(_section(item.metadata["items"], entry, f"{full}[{i}]", source) for i, entry in enumerate(value))
     if "parser" not in item.metadata:
         assert callable(item.default_factory)
-        return _section(type(item.default_factory()), value, full, place)
+        return _section(type(item.default_factory()), value, full, source)
+    parse = item.metadata["parser"]
     try:
-        return item.metadata["parser"](value)
+        return parse(value, source.vocabulary) if parse in PLATFORM_PARSERS else parse(value)
     except InvalidSetting as error:
-        raise InvalidSetting(f"{place}: {full} {error}") from error
+        raise InvalidSetting(f"{source.place}: {full} {error}") from error
 
 
 def _is_required(item: "dataclasses.Field[Any]") -> bool:
@@ -98,10 +118,11 @@ def _is_required(item: "dataclasses.Field[Any]") -> bool:
 
 
 def _merge(settings: Settings, tables: Mapping[str, Mapping[str, object]], place: str) -> Settings:
+    source = _Source(place, settings.words)
     for name, table in tables.items():
         section = getattr(settings, name)
         known = {item.name: item for item in dataclasses.fields(section)}
-        values = {key: _value(known[key], value, f"{name}.{key}", place) for key, value in table.items()}
+        values = {key: _value(known[key], value, f"{name}.{key}", source) for key, value in table.items()}
         settings = dataclasses.replace(settings, **{name: dataclasses.replace(section, **values)})
     return settings
 
@@ -140,6 +161,7 @@ def _check(settings: Settings) -> None:
     _check_listeners(settings)
     _check_upstreams(settings)
     _check_images(settings)
+    _check_words(settings)
 
 
 def _check_listeners(settings: Settings) -> None:
@@ -187,3 +209,10 @@ def _check_images(settings: Settings) -> None:
         if normalise_registry(image.registry) not in known:
             raise InvalidSetting(f"the image {image.match!r} is on {image.registry}, which is no upstream here")
         _ = image.rule
+
+
+def _check_words(settings: Settings) -> None:
+    upstreams = {normalise_registry(one.name) for one in settings.upstreams}
+    taken = next((word for word, _ in settings.words.aliases if normalise_registry(word) in upstreams), None)
+    if taken is not None:
+        raise InvalidSetting(f"words has {taken!r}, which is an upstream here: in a path, it could be either")

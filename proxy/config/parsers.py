@@ -8,12 +8,13 @@ import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.arch.words import parse_platform
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary, parse_vocabulary
 from proxy.oci.errors import InvalidPlatform, InvalidSetting
 from proxy.oci.platforms import Platform
 
@@ -71,36 +72,59 @@ def parse_texts(value: object) -> tuple[str, ...]:
     return tuple(parse_text(item) for item in value)
 
 
-def parse_one_platform(value: object) -> Platform:
+def parse_words(value: object) -> Vocabulary:
+    """Take a table of one's own words, each with the platform that it stands for."""
+    if not isinstance(value, dict):
+        raise InvalidSetting(f'must be a table such as {{ pi-zero = "rpi" }}, not {value!r}')
+    for word, platform in value.items():
+        if isinstance(platform, dict):
+            raise InvalidSetting(f"has a table {word!r}: a word with a dot in it is written in quotes")
+        if not isinstance(platform, str):
+            raise InvalidSetting(f"has {word!r} for {platform!r}, which is no text")
+    return parse_vocabulary(value)
+
+
+def parse_one_platform(value: object, vocabulary: Vocabulary = BUILT_IN) -> Platform:
     """Take one platform, in any spelling."""
     try:
-        return parse_platform(parse_text(value))
+        return vocabulary.parse_platform(parse_text(value))
     except InvalidPlatform as error:
         raise InvalidSetting(error.message) from error
 
 
-def parse_platforms(value: object) -> tuple[Platform, ...]:
+def parse_platforms(value: object, vocabulary: Vocabulary = BUILT_IN) -> tuple[Platform, ...]:
     """Take a list of platforms, in any spelling."""
-    platforms = tuple(parse_one_platform(item) for item in parse_texts(value))
+    platforms = tuple(parse_one_platform(item, vocabulary) for item in parse_texts(value))
     if not platforms:
         raise InvalidSetting("must name at least one platform")
     return tuple(dict.fromkeys(platforms))
 
 
-def parse_corrections(value: object) -> tuple[tuple[Platform | None, Platform], ...]:
+def parse_corrections(value: object, vocabulary: Vocabulary = BUILT_IN) -> tuple[tuple[Platform | None, Platform], ...]:
     """Take a table of platforms: what is claimed, or `*`, and what is meant."""
     if not isinstance(value, dict):
         raise InvalidSetting(f'must be a table such as {{ "linux/amd64" = "rpi" }}, not {value!r}')
-    pairs = [(None if key == "*" else parse_one_platform(key), parse_one_platform(true)) for key, true in value.items()]
+    read = partial(parse_one_platform, vocabulary=vocabulary)
+    pairs = [(None if key == "*" else read(key), read(true)) for key, true in value.items()]
     # What is said of one platform goes before what is said of all.
     return tuple(sorted(pairs, key=lambda pair: pair[0] is None))
 
 
-def parse_platform_lists(value: object) -> tuple[tuple[Platform, tuple[Platform, ...]], ...]:
+def parse_platform_lists(
+    value: object, vocabulary: Vocabulary = BUILT_IN
+) -> tuple[tuple[Platform, tuple[Platform, ...]], ...]:
     """Take a table of platforms, each with a list of others."""
     if not isinstance(value, dict):
         raise InvalidSetting(f'must be a table such as {{ rpi = ["arm7", "linux/arm/v8"] }}, not {value!r}')
-    return tuple((parse_one_platform(key), parse_platforms(others)) for key, others in value.items())
+    return tuple(
+        (parse_one_platform(key, vocabulary), parse_platforms(others, vocabulary)) for key, others in value.items()
+    )
+
+
+PLATFORM_PARSERS: frozenset[Callable[..., Any]] = frozenset(
+    {parse_one_platform, parse_platforms, parse_corrections, parse_platform_lists}
+)
+"""The parsers that take the words for platforms, too."""
 
 
 def parse_listen(value: object) -> tuple[str, int]:

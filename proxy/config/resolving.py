@@ -6,7 +6,7 @@ from proxy.arch.aliases import AliasMode
 from proxy.arch.candidates import Template, parse_source, parse_template
 from proxy.arch.corrections import Correction, Corrections
 from proxy.arch.image_rules import ImageRule, SharedImage
-from proxy.arch.words import parse_platform
+from proxy.arch.vocabulary import BUILT_IN
 from proxy.config.declaring import items, setting
 from proxy.config.parsers import (
     one_of,
@@ -33,7 +33,7 @@ class ResolutionSettings:
     fleet: tuple[Platform, ...] = setting(
         parse_platforms,
         "The platforms that this proxy serves: for each of them a build is looked for.",
-        default=tuple(parse_platform(text) for text in ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6")),
+        default=tuple(map(BUILT_IN.parse_platform, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6"))),
     )
     default_platform: Platform | None = setting(
         parse_one_platform, "What a client is taken for that does not show its platform.", default=None

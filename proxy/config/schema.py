@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.config.declaring import items, setting
-from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seconds
+from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seconds, parse_words
 from proxy.config.resolving import CandidateSettings, ImageSettings, IndexSettings, ResolutionSettings
 from proxy.config.serving import ClientSettings, ListenerSettings, LogSettings, ServerSettings
 from proxy.config.upstreams import UpstreamSettings
@@ -70,6 +71,9 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     fill: FillSettings = field(default_factory=FillSettings)
+    words: Vocabulary = setting(
+        parse_words, "One's own words for platforms, understood wherever a platform is written.", default=BUILT_IN
+    )
     resolution: ResolutionSettings = field(default_factory=ResolutionSettings)
     candidates: CandidateSettings = field(default_factory=CandidateSettings)
     index: IndexSettings = field(default_factory=IndexSettings)

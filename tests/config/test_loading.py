@@ -82,6 +82,17 @@ def test_the_environment_may_name_the_file(file: Path) -> None:
             '[[image]]\nmatch = "x"\n[[image.source]]\nplatform = "rpi"\nname = "A/b"', "no valid name", id="source"
         ),
         pytest.param('[resolution]\nfleet = ["arm77"]', "resolution.fleet unknown platform 'arm77'", id="platform"),
+        pytest.param(
+            '[words]\npi-zero = "arm77"', "words has 'pi-zero' for an unknown platform", id="word for nothing"
+        ),
+        pytest.param('[words]\narmv7l = "arm6"', "words has 'armv7l' for linux/arm/v6, but it means", id="known word"),
+        pytest.param("words = 3", "words must be a table such as", id="no words"),
+        pytest.param('[[words]]\npi = "rpi"', "words must be a table such as", id="a list of words"),
+        pytest.param(
+            '[words]\n"ghcr.io" = "rpi"\n[[upstream]]\nname = "ghcr.io"',
+            "'ghcr.io', which is an upstream",
+            id="upstream",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(file: Path, text: str, said: str) -> None:
@@ -208,7 +219,7 @@ def test_a_named_file_wins_over_the_environment_s(file: Path, tmp_path: Path) ->
 
 
 _words = st.sampled_from(
-    ("cache", "server", "log", "upstream", "candidates", "resolution", "template", "tag_ttl", "url")
+    ("cache", "server", "log", "upstream", "candidates", "resolution", "words", "template", "tag_ttl", "url")
 )
 _values = st.recursive(
     st.integers() | st.booleans() | st.text(string.printable, max_size=8) | st.floats(allow_nan=False),
@@ -242,6 +253,57 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(inner) for inner in value) + "]"
     return json.dumps(value)
+
+
+WORDS = """
+[resolution]
+fleet = ["kitchen", "pi-zero"]
+default_platform = "pi-zero"
+[[candidates.template]]
+pattern = "x/{name}"
+platform = "pi-zero"
+[[image]]
+match = "x/y"
+corrections = { kitchen = "pi-zero" }
+also_runs_on = { pi-zero = ["kitchen"] }
+[[image.source]]
+platform = "pi-zero"
+name = "x/z"
+[[listener]]
+host = "zero.lan"
+platform = "pi-zero"
+[[client]]
+network = "10.0.0.0/8"
+platform = "pi-zero"
+[words]
+pi-zero = "rpi"
+kitchen = "linux/arm/v7"
+"""
+
+
+def test_one_s_own_words_may_stand_wherever_a_platform_may(file: Path) -> None:
+    file.write_text(WORDS)
+    v6, v7 = Platform("linux", "arm", "v6"), Platform("linux", "arm", "v7")
+    settings = load_settings(file, {})
+    (image,), (template,) = settings.image, settings.candidates.template
+    assert settings.resolution.fleet == (v7, v6)
+    assert settings.resolution.default_platform == template.platform == v6
+    assert (image.corrections, image.also_runs_on, image.source[0].platform) == (((v7, v6),), ((v6, (v7,)),), v6)
+    assert settings.listener[0].platform == settings.client[0].platform == v6
+    assert settings.words.find_path_platform("kitchen") == v7
+
+
+def test_one_s_own_words_are_known_to_the_environment_and_to_flags(file: Path) -> None:
+    file.write_text('[words]\npi-zero = "rpi"\n')
+    v6 = Platform("linux", "arm", "v6")
+    assert load_settings(file, {"POLYARCH_RESOLUTION_FLEET": "pi-zero"}).resolution.fleet == (v6,)
+    flags = {"resolution": {"default_platform": "pi-zero"}}
+    assert load_settings(file, {}, flags).resolution.default_platform == v6
+
+
+def test_one_s_own_words_are_for_the_file_only() -> None:
+    with pytest.raises(InvalidSetting, match="unknown variable POLYARCH_WORDS"):
+        load_settings(None, {"POLYARCH_WORDS": "pi-zero=rpi"})
 
 
 def test_the_line_names_the_file(file: Path) -> None:

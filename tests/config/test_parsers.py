@@ -99,6 +99,10 @@ BAD: list[tuple[Callable[[object], object], object]] = [
     (parsers.parse_path, "~nobody-at-all/cache"),
     (parsers.parse_path, "a\0b"),
     (parsers.one_of("serve", "refuse"), "refuze"),
+    (parsers.parse_words, "pi-zero"),
+    (parsers.parse_words, {"pi-zero": 6}),
+    (parsers.parse_words, {"pi": {"zero": "rpi"}}),
+    (parsers.parse_words, {"pi\nzero": "rpi"}),
 ]
 
 
@@ -116,6 +120,31 @@ def test_a_bad_value_says_what_would_do(parse: Callable[[object], object], value
 
 def test_platforms_are_told_once_each_in_any_spelling() -> None:
     assert [str(one) for one in parsers.parse_platforms(["rpi", "arm6", "x86-64"])] == ["linux/arm/v6", "linux/amd64"]
+
+
+def test_a_word_with_a_dot_that_lacks_its_quotes_is_told_so() -> None:
+    with pytest.raises(InvalidSetting, match="has a table 'pi': a word with a dot in it is written in quotes"):
+        parsers.parse_words({"pi": {"zero": "rpi"}})
+
+
+OWN = parsers.parse_words({"pi-zero": "rpi", "pi.two": "arm7"})
+V6, V7 = OWN.parse_platform("rpi"), OWN.parse_platform("arm7")
+
+
+@pytest.mark.parametrize(
+    ("parse", "value", "meant"),
+    [
+        (parsers.parse_one_platform, "pi-zero", V6),
+        (parsers.parse_platforms, ["pi.two", "pi-zero"], (V7, V6)),
+        (parsers.parse_corrections, {"*": "pi-zero", "pi.two": "pi-zero"}, ((V7, V6), (None, V6))),
+        (parsers.parse_platform_lists, {"pi-zero": ["pi.two"]}, ((V6, (V7,)),)),
+    ],
+)
+def test_one_s_own_words_are_read_like_all_others(parse: Callable[..., object], value: object, meant: object) -> None:
+    assert parse in parsers.PLATFORM_PARSERS
+    assert parse(value, OWN) == meant
+    with pytest.raises(InvalidSetting, match="unknown platform 'pi"):
+        parse(value)
 
 
 def test_a_word_that_is_nearly_right_is_named() -> None:
