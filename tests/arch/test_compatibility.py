@@ -12,47 +12,65 @@ from proxy.oci.platforms import Platform
 from tests.strategies import KNOWN_PLATFORMS, featured_platforms, platforms
 
 ARM = "arm/v8 arm/v7 arm/v6 arm/v5"
+ARM64 = f"arm64 {ARM}"
+V8 = ["v8.9", "v8.8", "v8.7", "v8.6", "v8.5", "v8.4", "v8.3", "v8.2", "v8.1"]
+V9 = ["v9.7", "v9.6", "v9.5", "v9.4", "v9.3", "v9.2", "v9.1", "v9"]
 
-# platforms.md §1.2, row by row: host → what it accepts, best first
-ACCEPTED = {
-    "amd64": "amd64 386",
-    "amd64/v1": "amd64 386",
-    "amd64/v2": "amd64/v2 amd64 386",
-    "amd64/v3": "amd64/v3 amd64/v2 amd64 386",
-    "amd64/v4": "amd64/v4 amd64/v3 amd64/v2 amd64 386",
-    "386": "386",
-    "arm/v5": "arm/v5",
-    "arm/v6": "arm/v6 arm/v5",
-    "arm": "arm/v7 arm/v6 arm/v5",
-    "arm/v7": "arm/v7 arm/v6 arm/v5",
-    "arm/v8": "arm/v8 arm/v7 arm/v6 arm/v5",
-    "arm/v4": "arm/v4",
-    "arm/v3": "arm/v3",
-    "arm64": f"arm64 {ARM}",
-    "arm64/v8": f"arm64 {ARM}",
-    "arm64/v8.1": f"arm64/v8.1 arm64 {ARM}",
-    "arm64/v8.2": f"arm64/v8.2 arm64/v8.1 arm64 {ARM}",
-    "arm64/v8.9": " ".join(f"arm64/v8.{minor}" for minor in range(9, 0, -1)) + f" arm64 {ARM}",
-    "arm64/v9": "arm64/v9 " + " ".join(f"arm64/v8.{minor}" for minor in range(5, 0, -1)) + f" arm64 {ARM}",
-    "arm64/v9.0": "arm64/v9 " + " ".join(f"arm64/v8.{minor}" for minor in range(5, 0, -1)) + f" arm64 {ARM}",
-    "arm64/v9.2": "arm64/v9.2 arm64/v9.1 arm64/v9 "
-    + " ".join(f"arm64/v8.{minor}" for minor in range(7, 0, -1))
-    + f" arm64 {ARM}",
-    "arm64/v9.7": " ".join(f"arm64/v9.{minor}" for minor in range(7, 0, -1))
-    + " arm64/v9 "
-    + " ".join(f"arm64/v8.{minor}" for minor in range(9, 0, -1))
-    + f" arm64 {ARM}",
-    "arm64/v8.10": "",
-    "arm64/v9.8": "",
-    "arm64/v10": "",
-    "riscv64": "riscv64",
-    "riscv64/rva20u64": "riscv64/rva20u64",
-    "ppc64le": "ppc64le",
-    "ppc64le/power9": "ppc64le/power9",
-    "s390x": "s390x",
-    "mips64le": "mips64le",
-    "loong64": "loong64",
+
+def _arm64(*levels: str) -> str:
+    return " ".join([*(f"arm64/{level}" for level in levels), ARM64])
+
+
+# platforms.md §1.2, row by row as it names them: host → what it accepts, best first
+ROWS: dict[str, dict[str, str]] = {
+    "amd64": {"amd64": "amd64 386", "amd64/v1": "amd64 386"},
+    "amd64/v2": {"amd64/v2": "amd64/v2 amd64 386"},
+    "amd64/v3": {"amd64/v3": "amd64/v3 amd64/v2 amd64 386"},
+    "amd64/v4": {"amd64/v4": "amd64/v4 amd64/v3 amd64/v2 amd64 386"},
+    "386": {"386": "386"},
+    "arm/v5": {"arm/v5": "arm/v5"},
+    "arm/v6": {"arm/v6": "arm/v6 arm/v5"},
+    "arm, arm/v7": {"arm": "arm/v7 arm/v6 arm/v5", "arm/v7": "arm/v7 arm/v6 arm/v5"},
+    "arm/v8": {"arm/v8": ARM},
+    "arm/v4 or lower": {"arm/v4": "arm/v4", "arm/v3": "arm/v3"},
+    "arm64, arm64/v8": {"arm64": ARM64, "arm64/v8": ARM64, "arm64/v8.0": ARM64},
+    "arm64/v8.N": {
+        "arm64/v8.1": _arm64("v8.1"),
+        "arm64/v8.2": _arm64("v8.2", "v8.1"),
+        "arm64/v8.3": _arm64("v8.3", "v8.2", "v8.1"),
+        "arm64/v8.4": _arm64(*V8[5:]),
+        "arm64/v8.5": _arm64(*V8[4:]),
+        "arm64/v8.6": _arm64(*V8[3:]),
+        "arm64/v8.7": _arm64(*V8[2:]),
+        "arm64/v8.8": _arm64(*V8[1:]),
+        "arm64/v8.9": _arm64(*V8),
+    },
+    "arm64/v9.N": {
+        "arm64/v9": _arm64("v9", "v8.5", "v8.4", "v8.3", "v8.2", "v8.1"),
+        "arm64/v9.0": _arm64("v9", "v8.5", "v8.4", "v8.3", "v8.2", "v8.1"),
+        "arm64/v9.1": _arm64("v9.1", "v9", "v8.6", "v8.5", "v8.4", "v8.3", "v8.2", "v8.1"),
+        "arm64/v9.2": _arm64("v9.2", "v9.1", "v9", *V8[2:]),
+        "arm64/v9.3": _arm64(*V9[4:], *V8[1:]),
+        "arm64/v9.4": _arm64(*V9[3:], *V8),
+        "arm64/v9.5": _arm64(*V9[2:], *V8),
+        "arm64/v9.6": _arm64(*V9[1:], *V8),
+        "arm64/v9.7": _arm64(*V9, *V8),
+    },
+    "arm64/unknown": {"arm64/v8.10": "", "arm64/v9.8": "", "arm64/v10": "", "arm64/v7": ""},
+    "itself with the identical variant only": {
+        "riscv64": "riscv64",
+        "riscv64/rva20u64": "riscv64/rva20u64",
+        "ppc64le": "ppc64le",
+        "ppc64le/power9": "ppc64le/power9",
+        "s390x": "s390x",
+        "mips64le": "mips64le",
+        "loong64": "loong64",
+    },
 }
+ACCEPTED = {host: accepted for row in ROWS.values() for host, accepted in row.items()}
+CASES = [
+    pytest.param(host, accepted, id=f"{name}: {host}") for name, row in ROWS.items() for host, accepted in row.items()
+]
 
 
 def _linux(text: str) -> Platform:
@@ -68,7 +86,7 @@ def test_the_examples_of_the_module_hold() -> None:
     assert results.failed == 0
 
 
-@pytest.mark.parametrize(("host", "accepted"), ACCEPTED.items(), ids=ACCEPTED)
+@pytest.mark.parametrize(("host", "accepted"), CASES)
 def test_a_machine_runs_what_containerd_says_in_that_order(host: str, accepted: str) -> None:
     assert [str(platform) for platform in runs(_linux(host))] == [f"linux/{each}" for each in accepted.split()]
 
