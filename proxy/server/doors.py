@@ -56,4 +56,4 @@ def normalise_host(host: str) -> str:
     ['rpi.lan', 'rpi.lan', '[::1]', 'rpi.lan']
     """
     name, _, port = host.rpartition(":")
-    return (name if name and port.isdigit() else host).rstrip(".").lower()
+    return (name if name and (port.isdigit() or not port) else host).rstrip(".").lower()

@@ -56,14 +56,16 @@ class Neighbourhood:
         if not self._trusted and not self._rules:
             return Origin(peer or "")
         text = ",".join(forwarded) if self._trusted else ""
-        return self._locate(peer or "", text if len(text) <= MAX_FORWARDED_LENGTH else "")
+        if len(text) > MAX_FORWARDED_LENGTH:  # the right end is what proxies wrote, whatever came in from the left
+            text = text[-MAX_FORWARDED_LENGTH:].partition(",")[2]
+        return self._locate(peer or "", text)
 
     def _find(self, peer: str, forwarded: str) -> Origin:
         address = parse_address(peer)
         if address is None:
             return Origin(peer)
-        for hop in reversed(forwarded.split(",")):
-            told = parse_address(hop.strip())
+        for hop in filter(None, (part.strip() for part in reversed(forwarded.split(",")))):
+            told = _parse_hop(hop)
             if not self._is_trusted(address) or told is None:
                 break
             address = told
@@ -87,6 +89,13 @@ def parse_address(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def _parse_hop(text: str) -> Address | None:
+    """Read an address as a proxy writes it: some add the port (`192.0.2.1:5678`, `[2001:db8::1]:5678`)."""
+    name, _, port = text.rpartition(":")
+    has_port = port.isdigit() and (name.endswith("]") or ":" not in name)
+    return parse_address(name if has_port else text)
 
 
 def _holds(network: Network, address: Address) -> bool:

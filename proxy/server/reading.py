@@ -86,10 +86,18 @@ def _quote_raw_path(path: str) -> str:
 def raw_path_of(request: Readable) -> str:
     """Answer the path as it came over the wire, without its query.
 
-    A target may be a whole URL (RFC 9112 §3.2.2: a server must accept that); its host is not asked for.
+    A target may be a whole URL (RFC 9112 §3.2.2: a server must accept that).
     """
     target = request.raw_path
     return target.partition("?")[0] if target.startswith("/") else request.rel_url.raw_path
+
+
+def host_of(request: Readable) -> str:
+    """Answer the host that is asked, perhaps with a port: that of a whole URL goes before `Host` (RFC 9112 §3.2.2)."""
+    target = request.raw_path
+    authority = "" if target.startswith("/") else target.partition("://")[2]
+    host = authority.partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return host or request.headers.get(hdrs.HOST, "")
 
 
 def quote_path_of(request: Readable) -> str:

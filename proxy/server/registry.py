@@ -29,6 +29,7 @@ from proxy.server.doors import Door, Listener
 from proxy.server.fronts import Front, Place, check_prefix, locate
 from proxy.server.reading import (
     accepted_by,
+    host_of,
     namespace_of,
     quote_path_of,
     raw_path_of,
@@ -94,7 +95,7 @@ class RegistryHandler:
         """
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
-        path, listener = raw_path_of(request), door.find(request.headers.get(hdrs.HOST, ""))
+        path, listener = raw_path_of(request), door.find(host_of(request))
         word = find_whoami(path) if path.endswith(WHOAMI) else None
         if word is not None:
             return whoami_response(self._clients.see(request, word, listener))

@@ -12,6 +12,7 @@ RPI, GHCR, OTHERS = Listener("rpi.lan", "rpi.lan"), Listener("ghcr.lan", "GHCR.l
     [
         ("rpi.lan", RPI),
         ("RPI.LAN:5000", RPI),
+        ("rpi.lan:", RPI),
         ("ghcr.lan", GHCR),
         ("ghcr.lan.:80", GHCR),
         ("x.rpi.lan", OTHERS),

@@ -49,7 +49,15 @@ def test_the_smallest_network_that_holds_an_address_speaks(peer: str, assignment
         pytest.param("10.0.0.1", ["192.168.7.1, nonsense"], "10.0.0.1", id="no address last"),
         pytest.param("10.0.0.1", [], "10.0.0.1", id="nothing"),
         pytest.param("10.0.0.1", ["10.0.0.2"], "10.0.0.2", id="a trusted proxy's own request"),
-        pytest.param("10.0.0.1", ["1.2.3.4," * 500 + "192.168.7.1"], "10.0.0.1", id="overlong"),
+        pytest.param("10.0.0.1", ["1.2.3.4," * 500 + "192.168.7.1"], "192.168.7.1", id="overlong"),
+        pytest.param("10.0.0.1", ["1" * 2000 + ", 192.168.7.1"], "192.168.7.1", id="overlong, cut within an address"),
+        pytest.param("10.0.0.1", ["1.2.3.4" * 500], "10.0.0.1", id="overlong, and no address"),
+        pytest.param("10.0.0.1", ["192.168.7.1, , ,"], "192.168.7.1", id="empty elements"),
+        pytest.param("10.0.0.1", ["192.168.7.1:50123"], "192.168.7.1", id="with a port"),
+        pytest.param("10.0.0.1", ["[2001:db8::1]:50123"], "2001:db8::1", id="by IPv6, with a port"),
+        pytest.param("10.0.0.1", ["[2001:db8::1]"], "2001:db8::1", id="by IPv6, in brackets"),
+        pytest.param("10.0.0.1", ["2001:db8::1:5000"], "2001:db8::1:5000", id="by IPv6, without a port"),
+        pytest.param("::ffff:10.0.0.1", ["::ffff:192.168.7.1"], "192.168.7.1", id="IPv4 in the dress of IPv6"),
     ],
 )
 def test_what_is_forwarded_is_believed_of_trusted_proxies_only(peer: str, forwarded: list[str], address: str) -> None:

@@ -16,6 +16,7 @@ from proxy.server.reading import (
     MAX_TEXT_LENGTH,
     accepted_by,
     hints_of,
+    host_of,
     namespace_of,
     quote_path_of,
     raw_path_of,
@@ -70,6 +71,19 @@ def test_a_path_is_remembered() -> None:
 def test_the_parts_of_a_target(path: str, raw: str, quoted: str, namespace: str) -> None:
     asked = request(path)
     assert (raw_path_of(asked), quote_path_of(asked), namespace_of(asked)) == (raw, quoted, namespace)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        ("/v2/", "rpi.lan:5000"),
+        ("/v2/http://other.lan/", "rpi.lan:5000"),
+        ("http://other.lan:80/v2/", "other.lan:80"),
+        ("http://me@other.lan?ns=a/b", "other.lan"),
+    ],
+)
+def test_a_whole_url_tells_the_host_that_is_asked(target: str, host: str) -> None:
+    assert host_of(request(target, headers={"Host": "rpi.lan:5000"})) == host
 
 
 def test_who_sends_no_accept_accepts_anything() -> None:
