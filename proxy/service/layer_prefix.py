@@ -21,6 +21,9 @@ MAX_UNPACKED_BYTES = 16 * 1024 * 1024
 """How much of it is looked at, unpacked: layers grow to two or three times their size."""
 PIECE_BYTES = 256 * 1024
 """How much is unpacked before others get their turn: some milliseconds on a Raspberry Pi."""
+PACKED_PIECE_BYTES = 32 * 1024
+"""How much is taken apart before others get their turn, though nothing comes of it: a thousand empty gzip members are
+in it, and each one copies what is left of it."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW_LOG = 23
 """Windows up to 8 MiB, which all but the `ultra` levels keep to: a layer must not say how much memory it takes."""
@@ -41,14 +44,16 @@ async def read_prefix(
     unpacker, left = Unpacker(), MAX_UNPACKED_BYTES
     async with aclosing(_read_packed(store, source, repository, digest)) as chunks:
         async for chunk in chunks:
-            for piece in unpacker.unpack(chunk):
-                yield piece[:left]
-                left -= len(piece)
-                if left <= 0:
+            for packed in _cut(chunk, PACKED_PIECE_BYTES):
+                for piece in unpacker.unpack(packed):
+                    yield piece[:left]
+                    left -= len(piece)
+                    if left <= 0:
+                        return
+                    await asyncio.sleep(0)  # a megabyte of zeros comes in a kilobyte
+                if unpacker.is_over:
                     return
-                await asyncio.sleep(0)  # a megabyte of zeros comes in a kilobyte
-            if unpacker.is_over:
-                return
+                await asyncio.sleep(0)
 
 
 async def _read_packed(
@@ -156,6 +161,6 @@ else:  # pragma: no cover - newer ones have it
         return _cut
 
 
-def _cut(chunk: bytes) -> Iterator[bytes]:
-    for start in range(0, len(chunk), PIECE_BYTES):
-        yield chunk[start : start + PIECE_BYTES]
+def _cut(chunk: bytes, length: int = PIECE_BYTES) -> Iterator[bytes]:
+    for start in range(0, len(chunk), length):
+        yield chunk[start : start + length]

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import random
 from collections.abc import AsyncGenerator
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobDamaged, BlobUnknown, UpstreamUnreachable
 from proxy.ports import BlobSource
-from proxy.service.layer_prefix import MAX_PACKED_BYTES, MAX_UNPACKED_BYTES, PIECE_BYTES, Unpacker, read_prefix
+from proxy.service.layer_prefix import (
+    MAX_PACKED_BYTES,
+    MAX_UNPACKED_BYTES,
+    PACKED_PIECE_BYTES,
+    PIECE_BYTES,
+    Unpacker,
+    read_prefix,
+)
 from proxy.storage.memory import MemoryBlobStore
 from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import FakeUpstream, Kind
@@ -143,3 +151,15 @@ async def test_what_is_damaged_or_packed_otherwise_ends() -> None:
     assert source.taken < MAX_PACKED_BYTES
     frame = b"\x28\xb5\x2f\xfd" + b"\xff" * 100_000
     assert b"".join(await take(holding(frame), frame)) == b""
+
+
+async def test_empty_gzip_members_keep_nobody_waiting() -> None:
+    """They are twenty bytes each, and nothing comes of them: a layer of nothing else would take seconds in one go."""
+    upstream, turns = holding(gzip.compress(b"") * 40_000), 0
+    upstream.manners.chunk_bytes = MAX_PACKED_BYTES
+    reading = asyncio.ensure_future(take(upstream, gzip.compress(b"") * 40_000))
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await reading == []
+    assert turns > 40_000 * 20 // PACKED_PIECE_BYTES
