@@ -6,7 +6,7 @@ wrongly can be helped (`tailoring`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from proxy.arch.compatibility import pick_best, rank
 from proxy.arch.user_agents import Engine
@@ -95,6 +95,18 @@ def take_own_architecture(wanted: Platform, offered: Platforms) -> int | None:
 
 
 _NOBODYS = Platform("unknown", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """One client, as far as it decides which image it takes."""
+
+    rule: Rule | None
+    """How it picks; None for one that takes the whole index."""
+    wanted: Platform | None
+    """What it looks for; None if that is not known."""
+    machine: Platform | None = None
+    """What it runs on, if that is known."""
 
 
 def is_old(engine: Engine) -> bool:

@@ -120,6 +120,115 @@ def test_what_is_not_there_is_a_failure(invoke: Invoke, registry: str, tmp_path:
     assert result.stderr == "polyarch: library/debian:nonesuch is absent\n"
 
 
+def test_a_client_is_stood_in_for(invoke: Invoke, registry: str, tmp_path: Path) -> None:
+    options = ("--as-client", "docker-20.10@pi-3", "--upstream", registry, "--cache", str(tmp_path))
+    result = invoke("resolve", "debian:jessie", *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:3] == [
+        "docker.io/library/debian:jessie for linux/arm/v7 (evidence: user-agent)",
+        "  client    docker-20.10@pi-3: Docker Engine 20.10, on a Raspberry Pi 2 or 3 with a 32-bit OS",
+        "  considered",
+    ]
+    assert "    path         -" in lines
+    assert any(line.startswith("    user-agent   linux/arm/v7  docker/20.10.24 go/") for line in lines)
+    assert "  answer    the index (default)" in lines
+    takes = lines.index(f"  takes     arm32v7/debian:jessie@{ARM_V7.manifest.digest} for linux/arm/v7")
+    assert lines[takes + 1].strip() == "it looks for linux/arm/v7"
+
+
+def test_a_client_that_is_told_a_platform_tells_nobody(invoke: Invoke, registry: str, tmp_path: Path) -> None:
+    options = ("--json", "--upstream", registry, "--cache", str(tmp_path))
+    found = json.loads(
+        invoke("resolve", "debian:jessie", "--as-client", "docker@pi-3", "--platform", "amd64", *options).stdout
+    )
+    assert (found["platform"], found["pick"]["wanted"]) == ("linux/arm/v7", "linux/amd64")
+    assert found["pick"]["digest"] == AMD64.manifest.digest
+    assert found["client"]["name"] == "docker-29@pi-3"
+    podman = json.loads(invoke("resolve", "debian:jessie", "--as-client", "podman@pi-3", *options).stdout)
+    assert (podman["platform"], podman["evidence"]) == (None, "none")
+    assert podman["pick"]["image"] == f"arm32v7/debian:jessie@{ARM_V7.manifest.digest}"
+    assert podman["digest"] == found["digest"]
+
+
+def test_a_whole_request_is_taken_as_it_is(invoke: Invoke, registry: str, tmp_path: Path) -> None:
+    """The path says arm7, against all that comes after it; and the manifest is answered."""
+    path = "/v2/arm7/library/debian/manifests/jessie?ns=docker.io"
+    headers = ("--header", "User-Agent: docker/28.5.1 os/linux arch/amd64", "--header", "X-Platform: amd64")
+    result = invoke("resolve", "--path", path, *headers, "--json", "--upstream", registry, "--cache", str(tmp_path))
+    found = json.loads(result.stdout)
+    assert (found["reference"], found["platform"]) == ("docker.io/library/debian:jessie", "linux/arm/v7")
+    assert (found["evidence"], found["answer"], found["answer_evidence"]) == ("path", "manifest", "path")
+    assert (found["digest"], found["pick"]) == (ARM_V7.manifest.digest, None)
+    assert [row["platform"] for row in found["considered"]] == [
+        "linux/arm/v7",
+        "linux/amd64",
+        None,
+        None,
+        "linux/amd64",
+        None,
+    ]
+
+
+RULES = """
+[server]
+trusted_proxies = "127.0.0.1"
+[[listener]]
+host = "rpi.lan"
+platform = "rpi"
+[[listener]]
+listen = "127.0.0.1:5007"
+platform = "arm7"
+answer = "manifest"
+[[client]]
+network = "192.168.7.0/24"
+platform = "arm64"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "platform", "evidence", "listener"),
+    [
+        (("--listener", "rpi.lan"), "linux/arm/v6", "listener", "rpi.lan"),
+        (("--listener", "RPI.lan:5000"), "linux/arm/v6", "listener", "rpi.lan"),
+        (("--header", "Host: rpi.lan"), "linux/arm/v6", "listener", "rpi.lan"),
+        (("--listener", "5007"), "linux/arm/v7", "listener", "127.0.0.1:5007"),
+        (("--listener", "127.0.0.1:5007"), "linux/arm/v7", "listener", "127.0.0.1:5007"),
+        (("--listener", ":5000"), None, "none", "main"),
+        (("--from", "192.168.7.9"), "linux/arm64/v8", "client-rule", "main"),
+        (
+            ("--from", "127.0.0.1", "--header", "X-Forwarded-For: 192.168.7.9"),
+            "linux/arm64/v8",
+            "client-rule",
+            "main",
+        ),
+        (("--from", "192.168.7.9", "--listener", "rpi.lan"), "linux/arm/v6", "listener", "rpi.lan"),
+        (("--header", "X-Meta-Platform: arm7", "--listener", "rpi.lan"), "linux/arm/v7", "header", "rpi.lan"),
+    ],
+)
+def test_a_request_comes_in_where_it_is_said_to(
+    invoke: Invoke,
+    registry: str,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    platform: str | None,
+    evidence: str,
+    listener: str,
+) -> None:
+    (tmp_path / "config.toml").write_text(RULES)
+    where = ("--config", str(tmp_path / "config.toml"), "--upstream", registry, "--cache", str(tmp_path / "cache"))
+    found = json.loads(invoke("resolve", "debian:jessie", *options, "--json", *where).stdout)
+    assert (found["platform"], found["evidence"], found["listener"]) == (platform, evidence, listener)
+    assert found["answer"] == ("manifest" if listener.endswith("5007") else "index")
+
+
+def test_all_clients_are_listed(invoke: Invoke) -> None:
+    result = invoke("resolve", "--as-client", "list")
+    assert result.exit_code == 0
+    assert "docker-18.05" in result.stdout
+    assert "pi-4-32bit" in result.stdout
+
+
 def test_a_pinned_digest_is_told_as_it_is(invoke: Invoke, registry: str, tmp_path: Path) -> None:
     digest = AMD64.manifest.digest
     result = invoke("resolve", f"debian@{digest}", "--upstream", registry, "--cache", str(tmp_path))
@@ -142,6 +251,14 @@ def test_a_cache_that_cannot_be_used_is_a_failure(invoke: Invoke, tmp_path: Path
         (("debian", "--platform", "pi"), "unknown platform 'pi'; did you mean rpi"),
         (("debian", "--upstream", "nowhere"), "--upstream must be a URL"),
         (("quay.io/x/y",), "quay.io is none of this proxy's upstreams"),
+        ((), "name an image, or a request by --path, and not both"),
+        (("debian", "--path", "/v2/library/debian/manifests/8"), "and not both"),
+        (("--path", "library/debian"), "--path 'library/debian' must begin with a slash"),
+        (("debian", "--header", "X-Platform"), "--header 'X-Platform' must be written 'Name: value'"),
+        (("debian", "--header", "X-Platform: arm6\r\nHost: x"), "must be written 'Name: value'"),
+        (("debian", "--from", "lan"), "--from 'lan' is no address"),
+        (("debian", "--listener", "rpi.lan"), "--listener 'rpi.lan' is none of the listeners"),
+        (("debian", "--as-client", "dokcer-28"), "unknown client 'dokcer-28'; did you mean docker-28"),
     ],
 )
 def test_bad_input_is_one_line(invoke: Invoke, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
