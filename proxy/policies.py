@@ -52,7 +52,8 @@ def _listener(settings: ListenerSettings) -> Listener:
 def build_clients(settings: Settings) -> Clients:
     """Answer how clients are told apart where no listener and no header does it."""
     rules = [ClientRule(network, one.assignment) for one in settings.client for network in one.network]
-    return Clients(Neighbourhood(rules, settings.server.trusted_proxies), settings.resolution.default_platform)
+    neighbourhood = Neighbourhood(rules, settings.server.trusted_proxies)
+    return Clients(neighbourhood, settings.resolution.default_platform, settings.words)
 
 
 def cache_limits(settings: Settings, cache: Path) -> Limits:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from proxy.arch.words import parse_platform
 from proxy.cache_folder import Export, Imported, open_cache
 from proxy.cli.cache import as_json_text, cache_options, json_option, quiet_events, settle, short_name_of
 from proxy.cli.progress import showing_progress
@@ -51,10 +50,11 @@ def export(
 
     An archive with one image is one for `docker load`, too. Of an index, the platforms are in it that are cached whole.
     """
-    named, wanted = Reference.parse(reference), parse_platform(platform) if platform else None
+    named = Reference.parse(reference)
     if file == STANDARD_OUTPUT and sys.stdout.isatty():
         raise InvalidSetting("an archive is nothing for a terminal: name a file, or a pipe behind this")
     settings, folder = settle(config_file, folder)
+    wanted = settings.words.parse_platform(platform) if platform else None
     done = asyncio.run(_export(settings, folder, named, wanted, file, is_one=form == "docker"))
     is_streamed = file == STANDARD_OUTPUT
     click.echo(as_json_text(_export_fields(done, file)) if as_json else _export_text(done, file), err=is_streamed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from proxy.arch.choice import Asker
 from proxy.arch.detection import EVIDENCE, AnswerMode, ClientHints, Detection
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.oci.platforms import Platform
 from proxy.server.doors import Listener
 from proxy.server.networks import Neighbourhood, Origin
@@ -46,6 +47,8 @@ class Clients:
 
     neighbourhood: Neighbourhood = field(default_factory=Neighbourhood)
     default_platform: Platform | None = None
+    vocabulary: Vocabulary = BUILT_IN
+    """The words for platforms that clients may write."""
 
     def see(self, request: Readable, path_word: str, listener: Listener) -> Client:
         """Answer who sends a request.
@@ -56,6 +59,6 @@ class Clients:
             listener: What it came in by.
         """
         origin = self.neighbourhood.locate(request.remote, request.headers.getall("X-Forwarded-For", ()))
-        hints = hints_of(request, path_word, listener.assignment, origin.rule)
+        hints = hints_of(request, path_word, listener.assignment, origin.rule, self.vocabulary)
         detection = read_client(hints, self.default_platform)
         return Client(detection, hints, listener, origin, self.default_platform)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from proxy.arch.detection import MAX_PLATFORM_LENGTH, Assignment, ClientHints, Detection, detect
 from proxy.arch.user_agents import MAX_USER_AGENT_LENGTH
-from proxy.arch.words import find_platform
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from proxy.oci.routes import parse_route, quote_path
@@ -115,18 +115,20 @@ def accepted_by(request: Readable) -> frozenset[str]:
     return read_accept(",".join(request.headers.getall(hdrs.ACCEPT, ())))
 
 
-def hints_of(request: Readable, path_word: str, listener: Assignment, rule: Assignment) -> ClientHints:
+def hints_of(
+    request: Readable, path_word: str, listener: Assignment, rule: Assignment, vocabulary: Vocabulary = BUILT_IN
+) -> ClientHints:
     """Answer what a request shows of its client."""
     user_agent = request.headers.get(hdrs.USER_AGENT, "")
     if len(user_agent) > MAX_USER_AGENT_LENGTH:
         user_agent = ""
-    return ClientHints(path_word, _platform_header(request), listener, rule, user_agent)
+    return ClientHints(path_word, _platform_header(request, vocabulary), listener, rule, user_agent, vocabulary)
 
 
-def _platform_header(request: Readable) -> str:
+def _platform_header(request: Readable, vocabulary: Vocabulary) -> str:
     """Answer the first platform header that means something, or else the first there is."""
     shown = [value for name in PLATFORM_HEADERS for value in request.headers.getall(name, ())]
     if not shown:
         return ""
-    readable = (value for value in shown if len(value) <= MAX_PLATFORM_LENGTH and find_platform(value))
+    readable = (value for value in shown if len(value) <= MAX_PLATFORM_LENGTH and vocabulary.find_platform(value))
     return next(readable, shown[0])[: MAX_PLATFORM_LENGTH + 1]

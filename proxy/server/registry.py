@@ -96,16 +96,18 @@ class RegistryHandler:
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
         path, listener = raw_path_of(request), door.find(host_of(request))
-        word = find_whoami(path) if path.endswith(WHOAMI) else None
+        word = find_whoami(path, self._clients.vocabulary) if path.endswith(WHOAMI) else None
         if word is not None:
             return whoami_response(self._clients.see(request, word, listener))
         route = read_route(path)
         resource = route.resource
         if isinstance(resource, Ping):
-            check_prefix(self._fronts, route.prefix)
+            check_prefix(self._fronts, route.prefix, self._clients.vocabulary)
             return web.json_response({}, headers=API_VERSION)
         namespace = namespace_of(request)
-        found = locate(self._fronts, namespace, listener.upstream, route.prefix, resource.repository)
+        found = locate(
+            self._fronts, namespace, listener.upstream, route.prefix, resource.repository, self._clients.vocabulary
+        )
         asked = _Asked(request, listener, found.front, found.place, namespace)
         match resource:
             case ManifestRoute(target=target):
