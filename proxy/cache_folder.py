@@ -6,10 +6,9 @@ looks does not take the folder's lock either: a server can start beside it. But 
 comes first finds out what there is.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from proxy.arch.choice import Asker
 from proxy.arch.detection import Detection
 from proxy.config.schema import Settings
 from proxy.oci import media_types
-from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidSetting, Unavailable
-from proxy.oci.ranges import ByteRange
+from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import normalise_registry
 from proxy.policies import cache_limits
 from proxy.ports import BlobStore, Ledger, Link
@@ -41,9 +38,6 @@ from proxy.wiring import CATALOG_FILE, SystemClock, begin_rebuilding, open_proxy
 __all__ = ["Export", "Imported", "ListedImage", "OpenCache", "open_cache"]
 
 THREADS = 2
-KEPT_SECONDS = 10.0
-"""How long it may take, after the last byte of a blob has come, until the disk has it."""
-POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +98,7 @@ async def open_cache(
             await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
         fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
         house = HouseTools(store, catalog, clock, events)
-        yield _build(settings, folder, house, catalog, _Repair(fronts, store) if repairs else None)
+        yield _build(settings, folder, house, catalog, _Repair(fronts) if repairs else None)
 
 
 def _build(
@@ -135,9 +129,8 @@ async def _open_fronts(
 class _Repair:
     """Fetches content again, as the server would for a client."""
 
-    def __init__(self, fronts: Mapping[str, Front], store: BlobStore) -> None:
+    def __init__(self, fronts: Mapping[str, Front]) -> None:
         self._fronts = fronts
-        self._store = store
 
     async def __call__(self, link: Link, tag: str | None) -> None:
         puller, repositories = pick_front(self._fronts, link.upstream).puller, (link.repository,)
@@ -148,14 +141,6 @@ class _Repair:
         else:
             answer = await puller.get_blob(repositories, link.digest)
             if answer.fill is not None:
-                async for _ in answer.fill.read(ByteRange(0, answer.size)):
-                    pass
-                await self._wait_kept(link.digest)
-
-    async def _wait_kept(self, digest: Digest) -> None:
-        try:
-            async with asyncio.timeout(KEPT_SECONDS):
-                while self._store.find_size(digest) is None:  # noqa: ASYNC110 - the fill belongs to the proxy
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError as error:
-            raise Unavailable(f"{digest} was fetched, but could not be kept; is the disk full?") from error
+                async with aclosing(answer.fill.keep()) as parts:
+                    async for _ in parts:
+                        pass

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aiohttp import ThreadedResolver, web
+import aiohttp
+from aiohttp import ThreadedResolver
 
 from proxy import version
 from proxy.config.schema import Settings
@@ -28,15 +29,15 @@ from proxy.policies import (
     list_doors,
     list_private,
 )
-from proxy.ports import BlobStore, Catalog, Clock, Events, Upstream
+from proxy.ports import BlobStore, Catalog, Clock, Events, Purpose, Upstream
 from proxy.server.clients import Clients
-from proxy.server.connections import build_server
+from proxy.server.connections import RegistryServer, build_server
 from proxy.server.doors import Door
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
 from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
-from proxy.service.fill import Fills, FillTools, Room
+from proxy.service.fill import Fills, FillTools
 from proxy.service.housekeeping import Housekeeper
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
@@ -45,6 +46,7 @@ from proxy.service.pull import Puller, PullTools
 from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.room import Room
 from proxy.service.small_blobs import SmallBlobs
 from proxy.service.stock import HouseTools
 from proxy.service.tally import Tally
@@ -57,6 +59,7 @@ from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Endpoint, Exchange, Wire
+from proxy.upstream.metering import MeteredTransport, NoMeter
 from proxy.upstream.offline import OfflineUpstream
 from proxy.upstream.transport import AiohttpTransport, build_session
 
@@ -85,7 +88,7 @@ class Entrance:
     tls_certificate: Path | None
     tls_key: Path | None
     door: Door
-    server: web.Server
+    server: RegistryServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +260,8 @@ async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExi
     resolver = ThreadedResolver()
     guard = GuardedResolver(resolver, upstream_host=urlsplit(endpoint.url).hostname or "")
     wire = Wire(
-        direct=AiohttpTransport(build_session(resolver, connections=CONNECTIONS, tls=tls)),
-        guarded=AiohttpTransport(build_session(guard, connections=CONNECTIONS, tls=tls)),
+        direct=_metered(build_session(resolver, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.TOKEN),
+        guarded=_metered(build_session(guard, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.REDIRECT),
         guard=guard,
         clock=clock,
         random=random.random,
@@ -266,6 +269,10 @@ async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExi
     client = RegistryClient(Exchange(endpoint, wire, user_agent=f"polyarch/{version.VERSION}"))
     stack.push_async_callback(client.aclose)
     return client
+
+
+def _metered(session: aiohttp.ClientSession, endpoint: Endpoint, clock: Clock, other: Purpose) -> MeteredTransport:
+    return MeteredTransport(AiohttpTransport(session), endpoint.name, NoMeter(), clock, other=other)
 
 
 def _endpoint(upstream: UpstreamSettings) -> Endpoint:

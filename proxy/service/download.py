@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import NotFound, RegistryError, UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
-from proxy.ports import BlobSource, BlobStream, Events
+from proxy.ports import SPENDING, BlobSource, BlobStream, Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Download:
         Raises:
             RegistryError: Nobody has it, or it cannot be completed, or it is not as large as it should be.
         """
-        position, fruitless = offset, 0
+        position, fruitless, spending = offset, 0, SPENDING.get()
         while not self._is_complete(position):
             before = position
             try:
@@ -96,6 +96,8 @@ class Download:
                         skip -= len(chunk) - len(fresh)
                         position += len(fresh)
                         self._check_bound(position)
+                        if spending is not None:
+                            spending.blob_bytes += len(chunk)
                         if fresh:
                             yield fresh
                 self._check_complete(position)

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import RegistryError, Unavailable, UpstreamUnreachable
@@ -23,41 +22,11 @@ from proxy.service.batches import BatchWriter
 from proxy.service.caching import Caching
 from proxy.service.download import Download, FillPolicy, FillSource
 from proxy.service.relay import Relay
+from proxy.service.room import NoRoom, Room
 from proxy.service.tasks import TaskOwner
 
 PIECE_BYTES = 1024 * 1024
 """How much a reader takes at once."""
-
-
-class Room(Protocol):
-    """Who decides whether there is room for a blob."""
-
-    def reserve(self, digest: Digest, size: int | None, /) -> bool:
-        """Make room for a blob that is about to be written; tell whether there is some. The size may be unknown."""
-
-    async def wait(self) -> None:
-        """Wait until what has to leave for it has left, or cannot."""
-
-    def release(self, digest: Digest, stored: int, /, *, suspended: int = 0) -> None:
-        """Hear that it was written, and takes so many bytes now, or none; or that so many wait for the next try."""
-
-
-class EndlessRoom:
-    """Room for everything."""
-
-    def reserve(self, _digest: Digest, _size: int | None, /) -> bool:
-        """Tell that there is room."""
-        return True
-
-    async def wait(self) -> None:
-        """Wait for nothing."""
-
-    def release(self, _digest: Digest, _stored: int, /, *, suspended: int = 0) -> None:
-        """Hear it, and forget it."""
-
-
-class NoRoom(Unavailable):
-    """The store has room for a blob of this size neither now nor later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +160,25 @@ class Fill:
     def comes_from(self, upstream: BlobSource, repositories: Collection[str]) -> bool:
         """Tell whether it is fetched from these repositories only, so that its success is theirs."""
         return self._download.comes_from(upstream, repositories)
+
+    async def keep(self) -> AsyncGenerator[int, None]:
+        """Wait until the store has the blob, and tell again and again how many bytes of it are written.
+
+        Raises:
+            RegistryError: The blob cannot be completed, or is not what its digest says.
+            Unavailable: The store cannot keep it.
+        """
+        self._enter()
+        try:
+            while not self._is_over:
+                yield self.written
+                await self._changed()
+        finally:
+            self._leave()
+        if self._error is not None:
+            raise self._error
+        if not self._is_stored():
+            raise Unavailable(f"{self.digest} cannot be kept: there is no room for it, or the disk fails")
 
     @property
     def has_failed(self) -> bool:

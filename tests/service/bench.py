@@ -16,7 +16,7 @@ from proxy.oci.platforms import Platform
 from proxy.ports import BlobStore
 from proxy.service.caching import Caching
 from proxy.service.download import FillPolicy
-from proxy.service.fill import EndlessRoom, Fills, FillTools, Room
+from proxy.service.fill import Fills, FillTools
 from proxy.service.freshness import Freshness
 from proxy.service.listing import Listings
 from proxy.service.lookups import Lookups, LookupTools
@@ -24,6 +24,7 @@ from proxy.service.manifests import Manifests
 from proxy.service.pull import Puller, PullTools
 from proxy.service.recency import Recency
 from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.room import EndlessRoom, Room
 from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.storage.catalog import SqliteCatalog

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from proxy.oci.digests import Digest
 from proxy.oci.ranges import ByteRange
 from proxy.service.download import FillPolicy, FillSource
-from proxy.service.fill import Fill, Room
+from proxy.service.fill import Fill
+from proxy.service.room import Room
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.programs import wait_until

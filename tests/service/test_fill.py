@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.oci.errors import BlobUnknown, Unavailable
 from proxy.oci.ranges import ByteRange
 from proxy.service.fill import PIECE_BYTES
+from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import Kind
 from tests.service.bench import Kept
 from tests.service.filling import CHUNK, Filling, noise, open_filling, read
@@ -226,3 +228,24 @@ async def test_any_split_gives_the_same_bytes(
         assert found == [*(content[start:stop] for start, stop in spans), content]
         await filling.wait_over()
         assert filling.stored == content
+
+
+async def test_who_only_wants_it_kept_hears_how_far_it_is_until_it_is(filling: Filling) -> None:
+    fill = filling.join()
+    told = [written async for written in fill.keep()]
+    assert told == sorted(told)
+    assert filling.stored == filling.content
+    assert [written async for written in fill.keep()] == []
+
+
+async def test_who_wants_it_kept_is_told_where_it_cannot_be() -> None:
+    store = FailingBlobStore()
+    store.room_bytes = SIZE - 1
+    async with open_filling(noise(SIZE), Kept(store)) as filling:
+        with pytest.raises(Unavailable, match="cannot be kept"):
+            [written async for written in filling.join().keep()]
+
+
+async def test_who_wants_it_kept_is_told_where_it_cannot_be_had(filling: Filling) -> None:
+    with pytest.raises(BlobUnknown):
+        [written async for written in filling.join("absent/big").keep()]
