@@ -20,7 +20,7 @@ import pytest
 from proxy.cli.options import read_settings
 from proxy.cli.serve import run
 from proxy.config.schema import Settings
-from proxy.config.serving import ServerSettings
+from proxy.config.serving import ListenerSettings, ServerSettings
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.version import VERSION
 from proxy.wiring import open_proxy
@@ -209,6 +209,16 @@ async def test_a_certificate_that_is_none_stops_it_before_it_begins(tmp_path: Pa
         _settings(tmp_path), server=ServerSettings(tls_certificate=tmp_path / "tls", tls_key=CERTIFICATE)
     )
     with pytest.raises(InvalidSetting, match=r"server\.tls_certificate"):
+        await run(settings, tmp_path / "cache", Stopping())
+    assert not (tmp_path / "cache").exists()
+
+
+async def test_a_listener_s_certificate_that_is_none_is_told_as_the_listener_s(tmp_path: Path) -> None:
+    (tmp_path / "tls").write_text("junk")
+    good = ListenerSettings(host="good.lan", tls_certificate=CERTIFICATE, tls_key=CERTIFICATE)
+    bad = ListenerSettings(listen=("127.0.0.1", 0), tls_certificate=tmp_path / "tls", tls_key=CERTIFICATE)
+    settings = replace(_settings(tmp_path), listener=(good, bad))
+    with pytest.raises(InvalidSetting, match=r"^listener\[1\]\.tls_certificate .* and listener\[1\]\.tls_key "):
         await run(settings, tmp_path / "cache", Stopping())
     assert not (tmp_path / "cache").exists()
 

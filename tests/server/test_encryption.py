@@ -56,3 +56,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         build_tls(missing, CERTIFICATE)
     with pytest.raises(InvalidSetting, match=rf"server\.tls_key {tmp_path}: Is a directory"):
         build_tls(CERTIFICATE, tmp_path)
+
+
+def test_the_setting_that_is_wrong_is_named_where_it_stands(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(InvalidSetting, match=rf"^listener\[1\]\.tls_key {missing}: No such file"):
+        build_tls(CERTIFICATE, missing, section="listener[1]")
+    (tmp_path / "junk").write_text("junk")
+    with pytest.raises(InvalidSetting, match=r"^listener\[1\]\.tls_certificate .* and listener\[1\]\.tls_key .*"):
+        build_tls(tmp_path / "junk", CERTIFICATE, section="listener[1]")
