@@ -30,7 +30,8 @@ class Corrections:
         """Answer the platform that a claim means."""
         for item in self.items:
             if item.claimed is None or (claimed is not None and item.claimed.is_same(claimed)):
-                return item.true
+                # What is true already is left in its own spelling, and upstream's document as it is.
+                return claimed if claimed is not None and item.true.is_same(claimed) else item.true
         return claimed
 
     def correct_entry(self, entry: Descriptor) -> Descriptor:

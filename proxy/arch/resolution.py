@@ -154,12 +154,12 @@ def _conclude(request: _Request, upstream: Present | Absent, base: Base, found: 
     parts += [_Part(Addition(alias.platform, alias.descriptor), (alias,)) for alias in aliases if alias.platform]
     parts.sort(key=lambda part: part.addition.platform.variant, reverse=True)
     parts.sort(key=lambda part: _FIRST.get(part.addition.platform.architecture, len(_FIRST)))
-    synthesis = None
-    trail = found.trail
+    synthesis, obstacle = None, "nothing to add"
     if parts or base.is_changed:
         synthesis = synthesise(base.document, [part.addition for part in parts])
     if synthesis is not None and not synthesis.is_servable:
-        trail, synthesis = trail.add("answer", f"an index of {len(synthesis.content)} bytes would be too large"), None
+        obstacle = f"an index of {len(synthesis.content)} bytes would be too large"
+        synthesis = None
     added = tuple(entry for part in parts for entry in part.entries) if synthesis is not None else ()
     return Resolution(
         repository=request.repository,
@@ -168,7 +168,7 @@ def _conclude(request: _Request, upstream: Present | Absent, base: Base, found: 
         entries=(*base.entries, *(entry for entry in added if entry.platform)),
         synthesis=synthesis,
         additions=added,
-        trail=_explain(trail, upstream, synthesis, added),
+        trail=_explain(found.trail, upstream, synthesis, added, obstacle),
         is_complete=found.is_complete and base.is_known,
     )
 
@@ -184,7 +184,9 @@ def _list_aliases(request: _Request, base: Base, images: Sequence[Entry]) -> lis
     return [*shared, *list_nearest(request.policy.fleet, [*offered, *shared])]
 
 
-def _explain(trail: Trail, upstream: Present | Absent, synthesis: Synthesis | None, added: Sequence[Entry]) -> Trail:
+def _explain(
+    trail: Trail, upstream: Present | Absent, synthesis: Synthesis | None, added: Sequence[Entry], obstacle: str
+) -> Trail:
     for alias in added:
         if alias.alias_of is not None:
             trail = trail.add("alias", f"the image for {alias.alias_of} stands for {alias.platform} too")
@@ -194,7 +196,7 @@ def _explain(trail: Trail, upstream: Present | Absent, synthesis: Synthesis | No
     elif synthesis is not None:
         verdict = f"synthesised index {synthesis.digest} with platforms corrected"
     elif isinstance(upstream, Present):
-        verdict = "nothing to add: upstream's document, byte for byte"
+        verdict = f"{obstacle}: upstream's document, byte for byte"
     else:
         verdict = "nothing anywhere"
     return trail.add("answer", verdict)

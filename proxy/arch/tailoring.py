@@ -47,7 +47,8 @@ def tailor(index: Index, detection: Detection) -> Synthesis | None:
     label = labels[0].explicit()
     first = replace(images[best], platform=label, source=None)
     kept = [entry for entry in index.manifests if not _is_same_entry(entry, first)]
-    return synthesise(replace(index, manifests=(first, *kept)), ())
+    made = synthesise(replace(index, manifests=(first, *kept)), ())
+    return made if made.is_servable else None
 
 
 def _labels(detection: Detection) -> tuple[Platform, ...]:

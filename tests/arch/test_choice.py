@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from proxy.arch.candidates import official_templates
 from proxy.arch.choice import LEGACY_PLATFORM, Asker, Choice, choose
 from proxy.arch.compatibility import can_run, rank
 from proxy.arch.detection import ClientHints, Detection, detect
+from proxy.arch.entries import Entry
 from proxy.arch.questions import Present, Unreachable
 from proxy.arch.resolution import Policy, find_digest
 from proxy.oci import media_types
@@ -275,6 +278,12 @@ askers = st.builds(
 )
 
 
+def _ranks(machine: Platform, entries: Sequence[Entry]) -> list[int]:
+    """Answer how well each entry fits a machine that it fits."""
+    found = (rank(machine, entry.platform) for entry in entries if entry.platform is not None)
+    return [value for value in found if value is not None]
+
+
 @given(scenes(), askers, st.booleans())
 def test_nobody_is_answered_what_the_cpu_cannot_run_while_something_else_runs(
     scene: Scene,
@@ -289,8 +298,12 @@ def test_nobody_is_answered_what_the_cpu_cannot_run_while_something_else_runs(
     # Who is not given the index can be given no index inside of it either.
     is_index = choice.descriptor is not None and choice.descriptor.is_index
     offered = [entry for entry in resolution.entries if is_index or not entry.descriptor.is_index]
-    ranks = [rank(machine, entry.platform) for entry in offered if entry.platform is not None]
-    fitting = [value for value in ranks if value is not None]
+    # And it is given the best image that it reads, before a better one that it does not.
+    readable = [
+        entry for entry in offered if is_index or media_types.accepts_any(asker.accepted, {entry.descriptor.media_type})
+    ]
+    is_open = any(entry.platform is None for entry in readable)
+    fitting = _ranks(machine, readable) or ([] if is_open else _ranks(machine, offered))
     if fitting:
         assert choice.entry is not None
         assert choice.entry.platform is not None

@@ -25,6 +25,12 @@ def test_one_for_everything_is_also_for_what_claims_nothing() -> None:
     assert LIES.correct(None) is None
 
 
+@pytest.mark.parametrize(("claimed", "meant"), [("arm64/v8", "arm64"), ("arm64", "arm64"), ("arm", "arm/v7")])
+def test_another_spelling_of_the_truth_is_no_lie(claimed: str, meant: str) -> None:
+    true = Platform.parse(f"linux/{claimed}")
+    assert Corrections((Correction(None, linux(meant)),)).correct(true) is true
+
+
 @given(platforms)
 def test_without_corrections_everything_is_believed(platform: Platform) -> None:
     assert NO_CORRECTIONS.correct(platform) is platform

@@ -16,7 +16,7 @@ from proxy.arch.resolution import Policy, find_digest
 from proxy.oci import media_types
 from proxy.oci.manifests import Index, parse_manifest
 from tests.arch.scenes import Scene, scenes
-from tests.arch.worlds import HUB, World, image, index, is_untouched, linux, offers
+from tests.arch.worlds import HUB, Content, World, image, index, is_untouched, linux, offers
 
 DEBIAN = "library/debian:jessie"
 RASPBIAN = "resin/rpi-raspbian:jessie"
@@ -110,6 +110,12 @@ def test_what_is_true_already_stays_untouched() -> None:
     world = World({name: index(("amd64", image("amd64")), ("arm/v7", image("arm/v7")))})
     rule = ImageRule("owner/app", corrections=corrected("arm64", "arm/v5"))
     assert is_untouched(world.resolve(name, with_rules(rule)))
+
+
+@pytest.mark.parametrize("content", [image("arm64/v8"), index(("arm64/v8", image("arm64/v8")))], ids=["image", "index"])
+def test_what_is_true_in_another_spelling_stays_untouched(content: Content) -> None:
+    rule = ImageRule("owner/app", corrections=corrected(None, "arm64"))
+    assert is_untouched(World({"owner/app:1": content}).resolve("owner/app:1", with_rules(rule)))
 
 
 def test_a_candidate_that_lies_is_believed_where_a_rule_says_so() -> None:

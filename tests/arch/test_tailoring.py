@@ -9,7 +9,7 @@ from proxy.arch.detection import Assignment, ClientHints, Detection, detect
 from proxy.arch.synthesis import Synthesis
 from proxy.arch.tailoring import chooses_well, tailor
 from proxy.oci.digests import Digest
-from proxy.oci.manifests import Index, parse_manifest
+from proxy.oci.manifests import MAX_DESCRIPTORS, Index, parse_manifest
 from proxy.oci.platforms import Platform
 from tests.arch.worlds import image, index, linux
 
@@ -182,6 +182,13 @@ def _asked_by(version: tuple[int, int], kernel: str) -> list[str]:
     if version < (20, 10):
         return ["arm/v7" if own == "arm/v6" else own]
     return ["arm/v7", "arm/v8"] if own == "arm/v8" else [own]
+
+
+def test_an_index_that_would_be_too_large_is_not_made() -> None:
+    many = [(None, image("amd64", str(number))) for number in range(MAX_DESCRIPTORS - 2)]
+    document = parse_manifest(index(("arm/v7", image("arm/v7")), ("arm/v6", image("arm/v6")), *many).body, "")
+    assert isinstance(document, Index)
+    assert tailor(document, dockerd("19.03.15", ZERO)) is None
 
 
 def test_platforms_are_platforms() -> None:
