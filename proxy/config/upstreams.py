@@ -18,9 +18,17 @@ from proxy.config.parsers import (
 from proxy.oci.references import DOCKER_HUB
 
 DOCKER_HUB_URL = "https://registry-1.docker.io"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
-TOKEN_HOSTS: Mapping[str, tuple[str, ...]] = {"registry-1.docker.io": ("auth.docker.io",)}
-"""Token services that are known to belong to a registry on another host (protocol_and_perf.md A1)."""
+TOKEN_HOSTS: Mapping[str, tuple[str, ...]] = {
+    "registry-1.docker.io": ("auth.docker.io",),
+    "index.docker.io": ("auth.docker.io",),
+    "registry.gitlab.com": ("gitlab.com",),
+    "lscr.io": ("ghcr.io",),
+    "cr.fluentbit.io": ("ghcr.io",),
+    "cr.l5d.io": ("ghcr.io",),
+}
+"""Token services that are known to belong to a registry on another host (docs/upstreams.md has the sources)."""
 
 PUBLIC_HOSTS = (
     "docker.io",
@@ -61,7 +69,9 @@ class UpstreamSettings:
     connect_timeout: float = setting(parse_seconds, "How long a connection may take.", default=5.0)
     stall_timeout: float = setting(parse_seconds, "How long a body may stand still.", default=30.0)
     token_hosts: tuple[str, ...] = setting(
-        parse_texts, "Hosts beside its own that give tokens for it; Docker Hub's is known.", default=()
+        parse_texts,
+        "Hosts beside its own that give tokens for it; those of Docker Hub, GitLab and lscr.io are known.",
+        default=(),
     )
     username: str = setting(parse_text, "A user there; anonymous if empty.", default="")
     password: str = setting(parse_text, "That user's password or access token.", default="", repr=False)
@@ -89,7 +99,16 @@ class UpstreamSettings:
         return any(host == known or host.endswith(f".{known}") for known in PUBLIC_HOSTS)
 
     @property
-    def all_token_hosts(self) -> frozenset[str]:
-        """Hosts beside its own that may give tokens for it."""
-        known = TOKEN_HOSTS.get(urlsplit(self.address).netloc.lower(), ())
-        return frozenset(host.lower() for host in (*known, *self.token_hosts))
+    def all_token_hosts(self) -> Mapping[str, frozenset[str]]:
+        """Hosts that may give tokens for a registry on another host: for it, and for those that it may lead on to.
+
+        Keyed by the registry's host, with its port unless it is the scheme's own.
+        """
+        known = {registry: frozenset(hosts) for registry, hosts in TOKEN_HOSTS.items()}
+        own = frozenset(host.lower() for host in self.token_hosts)
+        return {**known, self._authority: known.get(self._authority, frozenset()) | own}
+
+    @property
+    def _authority(self) -> str:
+        parts = urlsplit(self.address)
+        return parts.netloc.lower().removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme, '')}")

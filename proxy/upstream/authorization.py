@@ -66,6 +66,13 @@ class Authorizer:
         self._tokens: cachetools.LRUCache[str, Token] = cachetools.LRUCache(MAX_TOKENS)
         self._fetching: dict[str, asyncio.Lock] = {}
 
+    @property
+    def known_challenges(self) -> tuple[Challenge, ...]:
+        """What the upstream asked for before, to go by where it refuses without a word."""
+        if self._realm is not None:
+            return (self._realm.challenge,)
+        return (Challenge("basic"),) if self._uses_basic else ()
+
     async def header_for(self, repository: str) -> str | None:
         """Answer what a first request carries: a token if it is known that one is asked for, else nothing."""
         if self._realm is not None:

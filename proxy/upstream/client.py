@@ -79,7 +79,7 @@ class RegistryClient:
     async def head_manifest(self, repository: str, target: str | Digest, /) -> Descriptor:
         """Ask what is under a tag or digest.
 
-        An upstream that does not answer a HEAD as the spec says (405; no digest, length or type) is asked by GET instead.
+        An upstream that does not answer a HEAD as the spec says (405, no digest, no length, no type) is asked by GET.
         """
         async with self._open("HEAD", _manifest_path(repository, target), repository, manifests=True) as response:
             if response.status_code != httpx.codes.METHOD_NOT_ALLOWED:

@@ -8,21 +8,24 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
-from proxy.oci.challenges import parse_challenges
+from proxy.oci.challenges import Challenge, parse_challenges
 from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamSilent, UpstreamUnreachable
 from proxy.ports import Clock, Quota
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Authorizer, Credentials
 from proxy.upstream.quota import parse_quota
 from proxy.upstream.retries import RetryPolicy, parse_retry_after
+from proxy.upstream.second_hosts import SecondHosts, TokenHosts, authority, find_repository
 
 MAX_HOPS = 5
 MAX_TOKEN_BYTES = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-UNAUTHORIZED = 401
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
+REFUSALS = frozenset({UNAUTHORIZED, FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Endpoint:
     """What clients call it: `docker.io`."""
     url: str
     """Where it is: `https://registry-1.docker.io`."""
-    token_hosts: frozenset[str] = frozenset()
-    """Hosts beside its own that may give tokens for it."""
+    token_hosts: TokenHosts = field(default_factory=dict)
+    """Hosts that may give tokens for a registry on another host: for this one, and for those that it leads on to."""
     credentials: Credentials | None = None
     timeout_seconds: float = 10.0
     """How long an answer may take to begin, tokens and redirects included."""
@@ -58,6 +61,18 @@ class Wire:
     """Answers a number from 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """One host on the way of a request, and what is shown there."""
+
+    url: httpx.URL
+    is_home: bool
+    repository: str
+    """By this host's own name for it: what a token has to open."""
+    authorizer: Authorizer | None
+    """Who answers its challenges; None where nothing is ever shown."""
+
+
 class Exchange:
     """Sends requests to one upstream."""
 
@@ -73,10 +88,13 @@ class Exchange:
         self._limits = limits.as_dict()
         self._authorizer = Authorizer(
             endpoint.url,
-            token_hosts=endpoint.token_hosts,
+            token_hosts=endpoint.token_hosts.get(authority(httpx.URL(endpoint.url)), frozenset()),
             credentials=endpoint.credentials,
             clock=wire.clock,
-            fetch_token=self._fetch_token,
+            fetch_token=partial(self._fetch_token, is_home=True),
+        )
+        self._second_hosts = SecondHosts(
+            endpoint.token_hosts, clock=wire.clock, fetch_token=partial(self._fetch_token, is_home=False)
         )
 
     @asynccontextmanager
@@ -114,7 +132,7 @@ class Exchange:
         while True:
             attempt += 1
             try:
-                response = await self._authorized(method, url, repository, headers)
+                response = await self._follow(method, url, repository, headers)
             except httpx.TimeoutException as error:
                 raise self._silent(f"timed out: {error}") from error
             except httpx.HTTPError as error:
@@ -122,7 +140,7 @@ class Exchange:
                 if wait is None:
                     raise self._silent(str(error)) from error
             else:
-                asked = parse_retry_after(response.headers.get("retry-after"))
+                asked = parse_retry_after(response.headers.get("retry-after"), response.headers.get("date"))
                 wait = policy.wait_after_status(attempt, response.status_code, asked, self._wire.random())
                 if wait is None:
                     return await self._judged(response)
@@ -138,36 +156,74 @@ class Exchange:
             raise self._unreachable(f"it {meaning} ({status})")
         return response
 
-    async def _authorized(self, method: str, url: str, repository: str, headers: Mapping[str, str]) -> httpx.Response:
-        shown = await self._authorizer.header_for(repository)
-        response = await self._follow(method, url, headers, shown)
-        for _ in range(2):  # a token that upstream no longer takes is renewed once
-            if response.status_code != UNAUTHORIZED:
-                return response
-            await response.aclose()
-            challenges = parse_challenges(response.headers.get_list("www-authenticate"))
-            shown = await self._authorizer.answer(challenges, repository, shown)
-            if shown is None:
-                break
-            response = await self._follow(method, url, headers, shown)
-        if response.status_code != UNAUTHORIZED:
-            return response
-        await response.aclose()
-        raise UpstreamRefused(f"{self.endpoint.name} does not show {repository}: absent, or private")
-
-    async def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], authorization: str | None
-    ) -> httpx.Response:
+    async def _follow(self, method: str, url: str, repository: str, headers: Mapping[str, str]) -> httpx.Response:
         home = current = httpx.URL(url)
         for _ in range(MAX_HOPS + 1):
-            is_home = _origin(current) == _origin(home)
-            response = await self._send(method, current, headers, authorization if is_home else None, is_home=is_home)
+            response = await self._visit(method, self._stop_at(current, home, repository), headers)
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or location is None:
                 return response
             await response.aclose()
             current = self._next_hop(home, current, location)
         raise UpstreamMisbehaved(f"{self.endpoint.name} redirects in a circle")
+
+    def _stop_at(self, url: httpx.URL, home: httpx.URL, repository: str) -> _Stop:
+        if _origin(url) == _origin(home):
+            return _Stop(url, is_home=True, repository=repository, authorizer=self._authorizer)
+        found = find_repository(url)
+        if found is None:
+            return _Stop(url, is_home=False, repository=repository, authorizer=None)
+        return _Stop(url, is_home=False, repository=found, authorizer=self._second_hosts.authorizer_for(url))
+
+    async def _visit(self, method: str, stop: _Stop, headers: Mapping[str, str]) -> httpx.Response:
+        """Ask one host, with whatever it wants to be shown, as far as we have it."""
+        shown = await stop.authorizer.header_for(stop.repository) if stop.authorizer else None
+        response = await self._send(method, stop.url, headers, shown, is_home=stop.is_home)
+        for is_first in (True, False):  # a token that upstream no longer takes is renewed once
+            if stop.authorizer is None or not _wants_more(response, shown, is_first=is_first):
+                break
+            await response.aclose()
+            challenges = await self._challenges(response, stop, stop.authorizer)
+            answered = await stop.authorizer.answer(challenges, stop.repository, shown)
+            if answered is None:
+                break
+            shown = answered
+            response = await self._send(method, stop.url, headers, shown, is_home=stop.is_home)
+        return await self._believed(response, stop, shown)
+
+    async def _challenges(self, response: httpx.Response, stop: _Stop, authorizer: Authorizer) -> tuple[Challenge, ...]:
+        """Answer what a host asks for: Google's registries may say it at `/v2/` only (containers/image)."""
+        told = parse_challenges(response.headers.get_list("www-authenticate")) or authorizer.known_challenges
+        if told:
+            return told
+        ping = await self._ping(stop, None)
+        return parse_challenges(ping.headers.get_list("www-authenticate")) if ping.status_code == UNAUTHORIZED else ()
+
+    async def _ping(self, stop: _Stop, shown: str | None) -> httpx.Response:
+        """Ask for `/v2/`: its status and headers, without the body."""
+        ping = await self._send("GET", stop.url.join("/v2/"), {}, shown, is_home=stop.is_home)
+        await ping.aclose()
+        if ping.status_code == httpx.codes.TOO_MANY_REQUESTS or ping.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise self._unreachable(f"it answered {ping.status_code} at /v2/")
+        return ping
+
+    async def _believed(self, response: httpx.Response, stop: _Stop, shown: str | None) -> httpx.Response:
+        """Tell a repository that is not shown to us from credentials that are not taken.
+
+        What one says of a repository is an answer, and remembered; a password that has run out says nothing of it.
+        ECR's runs out every twelve hours, and is answered 403 from then on, at `/v2/` too.
+        """
+        status = response.status_code
+        has_credentials = shown is not None and shown.startswith("Basic ")
+        if status == UNAUTHORIZED and not has_credentials:
+            await response.aclose()
+            raise UpstreamRefused(f"{self.endpoint.name} does not show {stop.repository}: absent, or private")
+        if not has_credentials or status not in REFUSALS:
+            return response
+        if status == FORBIDDEN and (await self._ping(stop, shown)).status_code not in REFUSALS:
+            return response
+        await response.aclose()
+        raise self._unreachable(f"it does not take the credentials that are configured for it ({status})")
 
     async def _send(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], authorization: str | None, *, is_home: bool
@@ -194,19 +250,19 @@ class Exchange:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to a {url.scheme} address; refused")
         return url
 
-    async def _fetch_token(self, url: str, authorization: str | None) -> bytes:
+    async def _fetch_token(self, url: str, authorization: str | None, *, is_home: bool) -> bytes:
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} names a token realm that is no URL") from error
-        response = await self._send("GET", parsed, {}, authorization, is_home=True)
+        response = await self._send("GET", parsed, {}, authorization, is_home=is_home)
         try:
             content = await read_limited(response, MAX_TOKEN_BYTES)
         finally:
             await response.aclose()
         if response.status_code == httpx.codes.OK:
             return content
-        if response.status_code in {UNAUTHORIZED, httpx.codes.FORBIDDEN} and authorization is None:
+        if response.status_code in REFUSALS and authorization is None:
             raise UpstreamRefused(f"{self.endpoint.name} gives no anonymous token for this repository")
         raise self._unreachable(f"its token service answered {response.status_code}")
 
@@ -236,3 +292,13 @@ async def read_limited(response: httpx.Response, limit: int) -> bytes:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
+
+
+def _wants_more(response: httpx.Response, shown: str | None, *, is_first: bool) -> bool:
+    """Tell whether an answer asks for another authorization: 401, or Amazon's 400 to a token that it no longer takes.
+
+    (public.ecr.aws: aws/containers-roadmap #2835.)
+    """
+    if response.status_code == BAD_REQUEST:
+        return is_first and shown is not None and shown.startswith("Bearer ")
+    return response.status_code == UNAUTHORIZED

@@ -14,6 +14,9 @@ _PURPOSES = {
     ("HEAD", "blobs"): Purpose.BLOB_HEAD,
 }
 
+UNAUTHORIZED = 401
+"""The answer to who comes without a token for the first time: the same request follows, and only that one is paid."""
+
 
 class NoMeter:
     """The `UpstreamMeter` port that counts nothing."""
@@ -39,13 +42,13 @@ class MeteredTransport(httpx.AsyncBaseTransport):
         """Send one request, and count it once its answer has begun or failed to."""
         purpose = find_purpose(request.method, request.url.path) or self._other
         spending, began, status = SPENDING.get(), self._clock.monotonic(), None
-        if spending is not None:
-            spending.requests[purpose] += 1
         try:
             response = await self._inner.handle_async_request(request)
             status = response.status_code
             return response
         finally:
+            if spending is not None and status != UNAUTHORIZED:
+                spending.requests[purpose] += 1
             self._meter.count_request(self._upstream, purpose, status, self._clock.monotonic() - began)
 
     async def aclose(self) -> None:

@@ -5,10 +5,16 @@ time that a client had is spent. Docker Hub punishes tight loops (protocol_and_p
 where it names a short wait.
 """
 
+import re
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 RETRYABLE_STATUSES = frozenset({500, 502, 503, 504})
 TOO_MANY_REQUESTS = 429
+LONGEST_SECONDS = 86400.0
+"""A longer `Retry-After` is taken for this long."""
+_SECONDS = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,28 @@ class RetryPolicy:
         return self.wait_seconds(attempt, retry_after, jitter)
 
 
-def parse_retry_after(header: str | None) -> float | None:
-    """Read a `Retry-After` in seconds; other forms (dates, Hub's Unix timestamps, Go's `ms` texts) say nothing."""
+def parse_retry_after(header: str | None, sent_at: str | None = None) -> float | None:
+    """Read a `Retry-After` (RFC 9110 §10.2.3): seconds, LONGEST_SECONDS at most; None where it says nothing.
+
+    Numbers may have a fraction. A Unix timestamp, which Docker's web API sends, is a very long wait. What is negative,
+    or in words such as GHCR's `531.276µs`, says nothing.
+
+    Args:
+        header: What upstream sent.
+        sent_at: The answer's `Date`. A date to wait for is held against it, because a Pi's own clock may be years off.
+    """
     text = (header or "").strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) < len("1000000") else None
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_SECONDS)
+    until, sent = _parse_date(text), _parse_date(sent_at or "")
+    if until is None or sent is None or until < sent:
+        return None
+    return min(until - sent, LONGEST_SECONDS)
+
+
+def _parse_date(text: str) -> float | None:
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -43,6 +43,11 @@ class TokenRealm:
     realm: str
     service: str
 
+    @property
+    def challenge(self) -> Challenge:
+        """The challenge that names it."""
+        return Challenge("bearer", {"realm": self.realm, "service": self.service})
+
     def url_for(self, repository: str) -> str:
         """Write the request for a token that pulls from one repository.
 

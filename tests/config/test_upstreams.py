@@ -31,8 +31,16 @@ def test_every_large_registry_is_public_and_so_is_whatever_is_below_it(host: str
 
 @pytest.mark.parametrize("host", TOKEN_HOSTS)
 def test_only_a_registry_that_is_known_has_a_token_service_elsewhere(host: str) -> None:
-    assert UpstreamSettings(name="x", url=f"https://{host}").all_token_hosts == set(TOKEN_HOSTS[host])
-    assert UpstreamSettings(name="x", url=f"https://{host}:8443").all_token_hosts == frozenset()
+    for port in ("", ":443"):
+        assert UpstreamSettings(name="x", url=f"https://{host}{port}").all_token_hosts[host] == set(TOKEN_HOSTS[host])
+    assert UpstreamSettings(name="x", url=f"https://{host}:8443").all_token_hosts[f"{host}:8443"] == frozenset()
+
+
+def test_token_services_are_known_for_registries_that_another_one_may_lead_on_to() -> None:
+    known = UpstreamSettings(name="registry.lan", token_hosts=("auth.lan",)).all_token_hosts
+    assert known["registry-1.docker.io"] == {"auth.docker.io"}
+    assert known["registry.lan"] == {"auth.lan"}
+    assert not any("auth.lan" in hosts for registry, hosts in known.items() if registry != "registry.lan")
 
 
 def test_an_operator_knows_better() -> None:
@@ -41,9 +49,10 @@ def test_an_operator_knows_better() -> None:
 
 
 def test_docker_hub_s_tokens_come_from_its_own_service_and_no_other_registry_s_do() -> None:
-    assert UpstreamSettings().all_token_hosts == {"auth.docker.io"}
-    assert UpstreamSettings(url="http://127.0.0.1:1").all_token_hosts == frozenset()
-    assert UpstreamSettings(token_hosts=("Auth.Example",)).all_token_hosts == {"auth.docker.io", "auth.example"}
+    hub = "registry-1.docker.io"
+    assert UpstreamSettings().all_token_hosts[hub] == {"auth.docker.io"}
+    assert UpstreamSettings(url="http://127.0.0.1:1").all_token_hosts["127.0.0.1:1"] == frozenset()
+    assert UpstreamSettings(token_hosts=("Auth.Example",)).all_token_hosts[hub] == {"auth.docker.io", "auth.example"}
 
 
 def test_an_upstream_is_where_its_name_says_unless_told() -> None:

@@ -274,6 +274,15 @@ async def test_what_cannot_be_answered_is_not_answered(
     assert await authorizer.answer(challenges, REPOSITORY, None) is None
 
 
+async def test_what_was_asked_for_once_is_known(make: Make) -> None:
+    authorizer = make(ME)
+    assert not authorizer.known_challenges
+    await authorizer.answer(BASIC, REPOSITORY, None)
+    assert authorizer.known_challenges == (Challenge("basic"),)
+    await authorizer.answer(BEARER, REPOSITORY, None)
+    assert authorizer.known_challenges == BEARER
+
+
 async def test_the_first_scheme_that_is_known_is_answered(authorizer: Authorizer) -> None:
     challenges = (*parse_challenges(["Negotiate"]), *BEARER, *BASIC)
     assert await authorizer.answer(challenges, REPOSITORY, None) == "Bearer token-1"

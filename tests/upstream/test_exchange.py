@@ -145,7 +145,8 @@ async def test_credentials_go_to_the_token_service_and_nowhere_else() -> None:
 async def test_a_token_service_on_another_host_is_asked_if_it_was_named() -> None:
     challenge = {"WWW-Authenticate": 'Bearer realm="https://auth.example/token",service="registry"'}
     refusal = httpx.Response(401, headers=challenge)
-    async with open_line(_with_tokens(_in_turn(refusal, OK)), token_hosts=frozenset({"auth.example"})) as line:
+    named = {"registry.example": frozenset({"auth.example"})}
+    async with open_line(_with_tokens(_in_turn(refusal, OK)), token_hosts=named) as line:
         assert (await _ask(line.exchange)).text == "manifest"
     assert httpx.URL(line.urls[1]).host == "auth.example"
     async with open_line(_with_tokens(_in_turn(refusal, OK))) as line:
@@ -180,9 +181,8 @@ async def test_what_no_token_opens_is_refused(error: str, requests: int) -> None
     assert len(line.sent) == requests
 
 
-@pytest.mark.parametrize("headers", [{}, {"WWW-Authenticate": "Negotiate"}], ids=["nothing", "another-scheme"])
-async def test_a_401_that_asks_for_nothing_we_have_is_a_refusal(headers: dict[str, str]) -> None:
-    async with open_line(_in_turn(httpx.Response(401, headers=headers))) as line:
+async def test_a_401_that_asks_for_nothing_we_have_is_a_refusal() -> None:
+    async with open_line(_in_turn(httpx.Response(401, headers={"WWW-Authenticate": "Negotiate"}))) as line:
         with pytest.raises(UpstreamRefused):
             await _ask(line.exchange)
     assert len(line.sent) == 1

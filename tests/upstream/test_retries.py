@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.upstream.retries import RETRYABLE_STATUSES, RetryPolicy, parse_retry_after
+from proxy.upstream.retries import LONGEST_SECONDS, RETRYABLE_STATUSES, RetryPolicy, parse_retry_after
 from tests.strategies import any_text
 
 policies = st.builds(RetryPolicy, st.integers(1, 6), st.floats(0, 1), st.floats(0, 60))
@@ -72,9 +72,13 @@ def test_the_usual_policy_waits_this_long(status: int, retry_after: float | None
         pytest.param("0", 0.0, id="now"),
         pytest.param(" 60 ", 60.0, id="seconds"),
         pytest.param("-1", None, id="negative"),
-        pytest.param("1.5", None, id="a-fraction"),
-        pytest.param("Wed, 21 Oct 2026 07:28:00 GMT", None, id="a-date"),
-        pytest.param("1790000000", None, id="hub-s-unix-timestamp"),
+        pytest.param("1.5", 1.5, id="a-fraction"),
+        pytest.param("1.", None, id="half-a-fraction"),
+        pytest.param("1e3", None, id="an-exponent"),
+        pytest.param("86401", 86400.0, id="more-than-a-day"),
+        pytest.param("9" * 5000, None, id="without-end"),
+        pytest.param("Wed, 21 Oct 2026 07:28:00 GMT", None, id="a-date-without-a-date-to-hold-it-against"),
+        pytest.param("1790000000", 86400.0, id="hub-s-unix-timestamp"),
         pytest.param("531.276µs", None, id="ghcr-s-go-text"),
         pytest.param("٣", None, id="digits-of-another-script"),
     ],
@@ -83,7 +87,35 @@ def test_a_retry_after_is_read_as_seconds_or_not_at_all(header: str | None, expe
     assert parse_retry_after(header) == expected
 
 
-@given(any_text)
-def test_any_retry_after_is_a_bounded_number_or_none(header: str) -> None:
-    found = parse_retry_after(header)
-    assert found is None or 0 <= found < 10**6
+NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        pytest.param("Wed, 21 Oct 2026 07:28:01 GMT", 1.0, id="soon"),
+        pytest.param(NOW, 0.0, id="now"),
+        pytest.param("Wednesday, 21-Oct-26 07:29:00 GMT", 60.0, id="rfc-850"),
+        pytest.param("Wed Oct 21 07:29:00 2026", 60.0, id="asctime"),
+        pytest.param("Wed, 21 Oct 2026 09:28:02 +0200", 2.0, id="another-zone"),
+        pytest.param("Wed, 21 Oct 2026 07:27:59 GMT", None, id="gone-by"),
+        pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", None, id="long-gone-by"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", 86400.0, id="never"),
+        pytest.param("Wed, 99 Oct 2026 07:28:00 GMT", None, id="no-such-day"),
+        pytest.param("tomorrow", None, id="a-word"),
+    ],
+)
+def test_a_date_is_held_against_the_answer_s_own(until: str, expected: float | None) -> None:
+    """Not against our clock: a Pi has none of its own, and may be years off after a start without a network."""
+    assert parse_retry_after(until, NOW) == expected
+    for none in (None, "", "yesterday"):
+        assert parse_retry_after(until, none) is None
+
+
+_dates = st.datetimes().map(lambda at: at.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+
+
+@given(any_text | _dates, st.none() | any_text | _dates)
+def test_any_retry_after_is_a_bounded_number_or_none(header: str, sent_at: str | None) -> None:
+    found = parse_retry_after(header, sent_at)
+    assert found is None or 0 <= found <= LONGEST_SECONDS

@@ -17,6 +17,7 @@ from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.exchange import Endpoint, Exchange, Wire
 from proxy.upstream.retries import RetryPolicy
+from proxy.upstream.second_hosts import TokenHosts
 from proxy.upstream.transport import AiohttpTransport, build_session
 from tests.fakes.clock import ManualClock
 
@@ -82,7 +83,7 @@ async def open_line(
     url: str = UPSTREAM,
     table: Mapping[str, tuple[str, ...] | str] | None = None,
     credentials: Credentials | None = None,
-    token_hosts: frozenset[str] = frozenset(),
+    token_hosts: TokenHosts | None = None,
     timeout_seconds: float = 10.0,
     retries: RetryPolicy = AT_ONCE,
 ) -> AsyncIterator[Line]:
@@ -103,7 +104,7 @@ async def open_line(
     endpoint = Endpoint(
         "registry.example",
         url,
-        token_hosts=token_hosts,
+        token_hosts=token_hosts or {},
         credentials=credentials,
         timeout_seconds=timeout_seconds,
         retries=retries,
@@ -171,6 +172,7 @@ async def open_exchange(
     resolver: AbstractResolver | None = None,
     guarding: AbstractResolver | None = None,
     credentials: Credentials | None = None,
+    token_hosts: TokenHosts | None = None,
     timeout_seconds: float = 10.0,
     stall_timeout_seconds: float = 10.0,
     retries: RetryPolicy = AT_ONCE,
@@ -183,6 +185,7 @@ async def open_exchange(
         resolver: What finds hosts that were configured; the loopback host only, if none is given.
         guarding: What finds hosts that an upstream named; the same, if none is given.
         credentials: Whose.
+        token_hosts: As in `Endpoint`.
         timeout_seconds: As in `Endpoint`.
         stall_timeout_seconds: As in `Endpoint`.
         retries: As in `Endpoint`.
@@ -200,6 +203,7 @@ async def open_exchange(
     endpoint = Endpoint(
         "registry.example",
         url,
+        token_hosts=token_hosts or {},
         credentials=credentials,
         timeout_seconds=timeout_seconds,
         stall_timeout_seconds=stall_timeout_seconds,
