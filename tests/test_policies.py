@@ -2,11 +2,11 @@
 
 import pytest
 
-from proxy.config.parsers import parse_one_platform
+from proxy.config.parsers import parse_one_platform, parse_words
 from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
 from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
-from proxy.policies import asks_proposal, build_policy
+from proxy.policies import asks_proposal, build_clients, build_policy
 
 HUB = UpstreamSettings()
 OWN = UpstreamSettings(url="http://127.0.0.1:5001")
@@ -44,6 +44,11 @@ def test_an_operator_s_pattern_comes_first_and_only_for_its_registry() -> None:
     settings = Settings(candidates=CandidateSettings(template=(mine,)))
     assert build_policy(settings, HUB).templates[0].pattern == "resin/rpi-{name}:{tag}"
     assert patterns(settings, GHCR) == set()
+
+
+def test_clients_may_write_the_operator_s_own_words() -> None:
+    words = parse_words({"pi-zero": "rpi"})
+    assert build_clients(Settings(words=words)).vocabulary is words
 
 
 def test_official_names_can_be_switched_off() -> None:

@@ -315,24 +315,3 @@ def find_trap(word: str) -> str:
 def list_origins(word: str) -> tuple[str, ...]:
     """Answer who says a word."""
     return tuple(origin for origin, table in TABLES.items() if word in table)
-
-
-def find_platform(text: str) -> Platform | None:
-    """Answer the platform that a text means; for callers that have no vocabulary yet."""
-    from proxy.arch.vocabulary import BUILT_IN
-
-    return BUILT_IN.find_platform(text)
-
-
-def find_path_platform(component: str) -> Platform | None:
-    """Answer the platform that a path component means; for callers that have no vocabulary yet."""
-    from proxy.arch.vocabulary import BUILT_IN
-
-    return BUILT_IN.find_path_platform(component)
-
-
-def parse_platform(text: str) -> Platform:
-    """Read a platform; for callers that have no vocabulary yet."""
-    from proxy.arch.vocabulary import BUILT_IN
-
-    return BUILT_IN.parse_platform(text)

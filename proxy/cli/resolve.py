@@ -13,7 +13,6 @@ from typing import Any
 import click
 from multidict import CIMultiDict
 
-from proxy.arch.words import parse_platform
 from proxy.cli.client_presets import Preset, parse_preset, render_presets
 from proxy.cli.options import cache_directory, read_settings, settings_options
 from proxy.config.schema import Settings
@@ -66,6 +65,7 @@ class _Question:
 def resolve(
     reference: str | None,
     *,
+    platform: str | None,
     as_client: str | None,
     as_json: bool,
     config_file: Path | None,
@@ -78,8 +78,9 @@ def resolve(
         click.echo(render_presets())
         return
     preset = parse_preset(as_client) if as_client else None
-    question = _read_question(reference, preset, **shown)
     settings = read_settings(config_file, cache=cache, upstream=upstream)
+    meant = settings.words.parse_platform(platform) if platform is not None else None
+    question = _read_question(reference, preset, meant, **shown)
     explanation = asyncio.run(_explain(settings, cache_directory(settings), question))
     click.echo(_as_json(explanation, preset) if as_json else _as_text(explanation, preset))
 
@@ -87,8 +88,8 @@ def resolve(
 def _read_question(
     reference: str | None,
     preset: Preset | None,
+    platform: Platform | None,
     *,
-    platform: str | None,
     user_agent: str | None,
     headers: Sequence[str],
     path: str | None,
@@ -102,8 +103,7 @@ def _read_question(
         raise InvalidSetting(f"--path {target[:80]!r} must begin with a slash: /v2/library/debian/manifests/jessie")
     if address is not None and parse_address(address) is None:
         raise InvalidSetting(f"--from {address[:80]!r} is no address such as 192.168.7.9")
-    meant = parse_platform(platform) if platform is not None else None
-    return _Question(target, _merge_headers(preset, user_agent, headers), address, listener or "", meant, preset)
+    return _Question(target, _merge_headers(preset, user_agent, headers), address, listener or "", platform, preset)
 
 
 def _path_of(reference: Reference, preset: Preset | None) -> str:

@@ -99,7 +99,8 @@ async def explain(fronts: Mapping[str, Front], clients: Clients, inquiry: Inquir
     resource = route.resource
     if not isinstance(resource, ManifestRoute):
         raise NameUnknown("only a manifest can be explained: /v2/library/debian/manifests/jessie")
-    found = locate(fronts, namespace_of(request), listener.upstream, route.prefix, resource.repository)
+    namespace = namespace_of(request)
+    found = locate(fronts, namespace, listener.upstream, route.prefix, resource.repository, clients.vocabulary)
     puller, repositories = found.front.puller, found.place.repositories
     client = _take_for(clients.see(request, found.place.path_word, listener), inquiry.platform)
     if isinstance(resource.target, Digest):

@@ -15,6 +15,7 @@ from proxy.arch.detection import (
     detect,
     split_path_platform,
 )
+from proxy.arch.vocabulary import parse_vocabulary
 from proxy.arch.words import PROPOSAL
 from proxy.oci.platforms import Platform
 from tests.strategies import any_text, repositories
@@ -44,6 +45,25 @@ def test_the_platform_word_is_found_in_all_shapes_of_a_path(
     prefix: str, repository: str, expected: PathPlatform | None
 ) -> None:
     assert split_path_platform(prefix, repository) == expected
+
+
+OWN = parse_vocabulary({"pi-zero": "rpi"})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "repository", "expected"),
+    [
+        pytest.param("pi-zero", "library/debian", PathPlatform("pi-zero", "library/debian"), id="P-v2-R"),
+        pytest.param("", "pi-zero/debian", PathPlatform("pi-zero", "debian"), id="v2-P-R"),
+        pytest.param("", "pi-zero", PathPlatform("", "pi-zero"), id="a-repository-named-like-it"),
+        pytest.param("", "arm6/debian", PathPlatform("arm6", "debian"), id="others-are-known-too"),
+        pytest.param("pi-one", "debian", None, id="no-word"),
+    ],
+)
+def test_a_word_of_the_operator_s_own_may_stand_in_a_path(
+    prefix: str, repository: str, expected: PathPlatform | None
+) -> None:
+    assert split_path_platform(prefix, repository, OWN) == expected
 
 
 @given(any_text, repositories)
@@ -104,6 +124,13 @@ def test_what_says_nothing_falls_through_to_the_next(garbage: dict[str, Any]) ->
     detection = detect(hints, default=AMD64)
     expected = "default" if "user_agent" in garbage else "user-agent"
     assert detection.evidence == expected
+
+
+@pytest.mark.parametrize(("row", "said"), [("path", {"path_word": "pi-zero"}), ("header", {"header": "Pi-Zero"})])
+def test_a_word_of_the_operator_s_own_is_understood_where_it_is_known(row: str, said: dict[str, Any]) -> None:
+    detection = detect(ClientHints(**said, vocabulary=OWN))
+    assert (detection.evidence, str(detection.platform)) == (row, "linux/arm/v6")
+    assert detect(ClientHints(**said)).evidence == "none"
 
 
 def test_nobody_is_taken_for_anything_without_a_word() -> None:

@@ -266,3 +266,17 @@ def test_bad_input_is_one_line(invoke: Invoke, tmp_path: Path, arguments: tuple[
     assert result.exit_code == (1 if "none of this proxy's" in said else 2)
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_operator_s_own_words_are_understood(invoke: Invoke, registry: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'{as_docker_hub(registry)}\n[words]\nkitchen = "arm7"\n')
+    options = ("--config", str(config), "--cache", str(tmp_path / "cache"))
+    result = invoke("resolve", "debian:jessie", "--platform", "kitchen", *options)
+    assert "docker.io/library/debian:jessie for linux/arm/v7 (evidence: asked for)" in result.stdout
+    by_path = invoke("resolve", "--path", "/v2/kitchen/debian/manifests/jessie", "--json", *options)
+    found = json.loads(by_path.stdout)
+    assert (found["platform"], found["evidence"]) == ("linux/arm/v7", "path")
+    unknown = invoke("resolve", "debian:jessie", "--platform", "kitchn", *options)
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert unknown.stderr == "polyarch: unknown platform 'kitchn'; did you mean kitchen?\n"

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 from proxy.arch.candidates import official_templates, proposal_templates
 from proxy.arch.resolution import Policy
+from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.oci.platforms import Platform
 from proxy.server.clients import Clients
 from proxy.server.connections import build_server
@@ -131,6 +132,7 @@ async def serve(
     own_name: str = OWN,
     neighbourhood: Neighbourhood | None = None,
     door: Door | None = None,
+    vocabulary: Vocabulary = BUILT_IN,
 ) -> AsyncIterator[Served]:
     """Serve Docker Hub, and a registry of one's own, from the same store."""
     kept, own, events, clock = kept or Kept(), FakeUpstream(), RecordingEvents(), clock or ManualClock()
@@ -139,7 +141,7 @@ async def serve(
         other = await stack.enter_async_context(open_bench(own, kept, policy=OWN_POLICY, name=own_name))
         fronts = {HUB: Front(bench.puller, has_library=True), own_name: Front(other.puller, has_words=True)}
         contents = Contents(kept.store, SmallBlobs(kept.store, events, memory_bytes=memory_bytes))
-        clients = Clients(neighbourhood or Neighbourhood(), default_platform)
+        clients = Clients(neighbourhood or Neighbourhood(), default_platform, vocabulary)
         handler = RegistryHandler(fronts, contents, clock, clients)
         server = build_server(handler, door or Door(), events, clock)
         runner = web.ServerRunner(server, shutdown_timeout=shutdown_seconds)

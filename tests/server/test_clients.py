@@ -6,6 +6,7 @@ import pytest
 from multidict import CIMultiDict
 
 from proxy.arch.detection import AnswerMode, Assignment
+from proxy.arch.vocabulary import parse_vocabulary
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from proxy.server.clients import Client, Clients
@@ -48,6 +49,14 @@ def test_who_shows_nothing_is_what_is_configured() -> None:
     client = see()
     assert (str(client.detection.platform), client.detection.evidence) == ("linux/arm64", "default")
     assert [row["platform"] for row in client.list_evidence()[:-1]] == [None] * 5
+
+
+def test_the_operator_s_own_words_are_read_in_path_and_header() -> None:
+    own = Clients(vocabulary=parse_vocabulary({"pi-zero": "rpi"}))
+    headers = CIMultiDict({"X-Meta-Platform": "pi-one", "X-Platform": "pi-zero"})
+    for word, evidence in (("pi-zero", "path"), ("", "header")):
+        client = own.see(ImaginedRequest(TAG, headers), word, MAIN)
+        assert (str(client.detection.platform), client.detection.evidence) == ("linux/arm/v6", evidence)
 
 
 BY_INDEX = Listener("a:1", assignment=Assignment(answer=AnswerMode.INDEX))

@@ -1,5 +1,6 @@
 import pytest
 
+from proxy.arch.vocabulary import parse_vocabulary
 from proxy.oci.errors import NameUnknown
 from proxy.server.fronts import Front, Place, check_prefix, locate, pick_front, place_in
 from tests.fakes.upstream import FakeUpstream
@@ -115,6 +116,33 @@ async def test_an_upstream_is_named_by_query_by_path_or_by_listener(
     found = locate(fronts, namespace, default, prefix, repository)
     assert found.front is fronts[upstream]
     assert found.place == place
+
+
+OWN_WORDS = parse_vocabulary({"pi-zero": "rpi"})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "repository", "upstream", "place"),
+    [
+        pytest.param("", "pi-zero/debian", HUB, Place("pi-zero", ("library/debian",)), id="before a name"),
+        pytest.param("pi-zero", "debian", HUB, Place("pi-zero", ("library/debian",)), id="before v2"),
+        pytest.param("", "pi-zero/ghcr.io/me/app", "ghcr.io", Place("pi-zero", ("me/app",)), id="word, upstream"),
+        pytest.param("", "ghcr.io/pi-zero/me/app", "ghcr.io", Place("pi-zero", ("me/app",)), id="upstream, word"),
+        pytest.param("", "pi-zero", HUB, Place("", ("library/pi-zero",)), id="a name alone"),
+    ],
+)
+async def test_the_operator_s_own_words_may_stand_in_a_path(
+    prefix: str, repository: str, upstream: str, place: Place
+) -> None:
+    fronts = {HUB: await make_front(has_library=True), "ghcr.io": await make_front()}
+    found = locate(fronts, "", "", prefix, repository, OWN_WORDS)
+    assert (found.front is fronts[upstream], found.place) == (True, place)
+    # Remembered places are those of one vocabulary
+    if not prefix:
+        assert locate(fronts, "", "", prefix, repository).place.path_word == ""
+    check_prefix(fronts, "pi-zero", OWN_WORDS)
+    with pytest.raises(NameUnknown):
+        check_prefix(fronts, "pi-zero")
 
 
 async def test_a_path_never_leads_to_a_host_that_is_not_configured() -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from proxy.arch.detection import AnswerMode, Assignment
+from proxy.arch.vocabulary import parse_vocabulary
 from proxy.oci.errors import NameUnknown
 from proxy.oci.platforms import Platform
 from proxy.server.doors import Door, Listener
@@ -154,3 +155,19 @@ async def test_one_endpoint_serves_several_registries(upstream: FakeUpstream) ->
     assert [answer.content for answer in answers] == [image.manifest.content] * 5
     assert shown.content == image.config.content
     assert [answer.status_code for answer in hidden] == [404, 404]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "evidence"),
+    [("/pi-zero/whoami", {}, "path"), ("/whoami", {"X-Platform": "pi-zero"}, "header")],
+)
+async def test_the_operator_s_own_words_are_understood(
+    upstream: FakeUpstream, path: str, headers: dict[str, str], evidence: str
+) -> None:
+    async with serve(upstream, vocabulary=parse_vocabulary({"pi-zero": "rpi"})) as served:
+        told = await ask(served, path, **headers)
+        assert (told["platform"], told["evidence"]) == ("linux/arm/v6", evidence)
+        assert (await served.client.get("/pi-zero/v2/")).status_code == 200
+        assert (await served.client.get("/pi-one/v2/")).status_code == 404
+    async with serve(upstream) as served:
+        assert (await served.client.get("/pi-zero/whoami")).status_code == 404
