@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.oci.challenges import parse_challenges
 from proxy.oci.errors import (
     RegistryError,
     UpstreamMisbehaved,
@@ -22,6 +23,7 @@ from proxy.upstream.exchange import MAX_HOPS, MAX_TOKEN_BYTES, Exchange, read_li
 from proxy.upstream.retries import RetryPolicy
 from tests.fakes.clock import ManualClock
 from tests.upstream.wires import (
+    PUBLIC,
     UPSTREAM,
     Answer,
     Line,
@@ -427,6 +429,32 @@ async def test_a_cdn_that_wants_a_password_gets_none() -> None:
         with pytest.raises(UpstreamRefused):
             await _ask(line.exchange)
     assert all("authorization" not in request.headers for request in line.sent_away)
+
+
+@pytest.mark.parametrize("realm", ["https://10.0.0.1/token", "https://169.254.169.254/token", "https://127.1/token"])
+async def test_a_second_registry_s_tokens_are_not_fetched_from_a_private_network(realm: str) -> None:
+    """Not even from a host that stands in the table: by its address it might have become anybody's."""
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
+    away = _in_turn(httpx.Response(401, headers=challenge))
+    known = {"cdn.example": frozenset({httpx.URL(realm).host})}
+    async with open_line(_in_turn(_redirect(f"https://cdn.example{PATH}")), away, token_hosts=known) as line:
+        with pytest.raises(UpstreamMisbehaved, match="refused"):
+            await _ask(line.exchange)
+    assert [request.url.path for request in line.sent_away] == [PATH]
+
+
+async def test_a_second_registry_s_tokens_are_fetched_as_guarded_as_it_is(clock: ManualClock) -> None:
+    """Its token service is a name that resolves to this machine, for an upstream that is a public one."""
+    known = {"second.example": frozenset({"tokens.example"})}
+    challenges = parse_challenges(['Bearer realm="https://tokens.example/token",service="s"'])
+    direct = TableResolver({"registry.example": "127.0.0.1"})
+    guarding = TableResolver({"registry.example": PUBLIC, "tokens.example": "127.0.0.1"})
+    async with open_exchange(
+        "https://registry.example", clock, resolver=direct, guarding=guarding, token_hosts=known
+    ) as exchange:
+        second = exchange._second_hosts.authorizer_for(httpx.URL("https://second.example/"))
+        with pytest.raises(UpstreamMisbehaved, match=r"tokens\.example, a loopback address; refused"):
+            await second.answer(challenges, REPOSITORY, None)
 
 
 @asynccontextmanager
