@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,6 +159,8 @@ def _check(settings: Settings) -> None:
     if (settings.server.tls_certificate is None) is not (settings.server.tls_key is None):
         raise InvalidSetting("server.tls_certificate and server.tls_key go together: one of them is not set")
     _check_listeners(settings)
+    _check_certificates(settings)
+    _check_clients(settings)
     _check_upstreams(settings)
     _check_images(settings)
     _check_words(settings)
@@ -179,9 +181,27 @@ def _check_listeners(settings: Settings) -> None:
             raise InvalidSetting(f"{name}: a certificate is for an address: set listen, or the server's certificate")
         if normalise_registry(listener.upstream) not in known:
             raise InvalidSetting(f"{name} is for {listener.upstream}, which is no upstream here")
+
+
+def _check_certificates(settings: Settings) -> None:
+    known = {settings.server.listen: settings.server.tls_certificate}
+    for position, listener in enumerate(settings.listener):
+        if listener.listen is None or listener.tls_certificate is None:
+            continue
+        first = known.get(listener.listen) or listener.tls_certificate
+        if first != listener.tls_certificate:
+            raise InvalidSetting(
+                f"listener[{position}]: its address has the certificate {first} already: one is for all its hosts"
+            )
+        known[listener.listen] = first
+
+
+def _check_clients(settings: Settings) -> None:
     for position, client in enumerate(settings.client):
         if client.platform is None and client.answer is None:
             raise InvalidSetting(f"client[{position}] says nothing: set platform or answer")
+        if not client.network:
+            raise InvalidSetting(f"client[{position}] is for nobody: its network has no address")
 
 
 def _check_upstreams(settings: Settings) -> None:
@@ -204,11 +224,23 @@ def _check_images(settings: Settings) -> None:
             raise InvalidSetting(
                 f"candidate {template.pattern!r} is for {template.registry}, which is no upstream here"
             )
+        _check_name("candidate", template.pattern, known)
         _ = template.template
     for image in settings.image:
         if normalise_registry(image.registry) not in known:
             raise InvalidSetting(f"the image {image.match!r} is on {image.registry}, which is no upstream here")
+        _check_name("the image", image.match, known)
+        for pattern in image.exclude:
+            _check_name("exclude", pattern, known)
+        for source in image.source:
+            _check_name("source", source.name, known)
         _ = image.rule
+
+
+def _check_name(kind: str, name: str, upstreams: Collection[str]) -> None:
+    first, slash, rest = name.partition("/")
+    if slash and "." in first and normalise_registry(first) in upstreams:
+        raise InvalidSetting(f'{kind} {name!r} begins with a registry: write registry = "{first}", and {rest!r} here')
 
 
 def _check_words(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPV4LENGTH, IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,9 +140,17 @@ def parse_networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
     """Take addresses and networks: one or a list."""
     texts = parse_texts(value)
     try:
-        return tuple(ip_network(text) for text in texts)
+        return tuple(_parse_network(text) for text in texts)
     except ValueError as error:
         raise InvalidSetting(f"must be addresses or networks such as 192.168.7.0/24: {error}") from error
+
+
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    bits = network.max_prefixlen - network.prefixlen
+    # As clients' addresses are read: an IPv4 one in the dress of IPv6 is the IPv4 one.
+    return IPv4Network((mapped, IPV4LENGTH - bits)) if mapped is not None and bits <= IPV4LENGTH else network
 
 
 def parse_host(value: object) -> str:

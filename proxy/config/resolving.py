@@ -66,8 +66,9 @@ class TemplateSettings:
 
     def make_template(self, verify: str) -> Template:
         """Make the template, with what is to be verified where it does not say so itself."""
-        checks_binaries = (self.verify or verify) == "elf"
-        return parse_template(self.pattern, self.platform, trusted=self.trusted, checks_binaries=checks_binaries)
+        checks_binaries = (self.verify or ("config" if self.trusted else verify)) == "elf"
+        pattern = _official(self.pattern, self.registry)
+        return parse_template(pattern, self.platform, trusted=self.trusted, checks_binaries=checks_binaries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,9 @@ class SourceSettings:
     platform: Platform = setting(parse_one_platform, "The platform.")
     name: str = setting(parse_text, "Where its build is, with the fields of a candidate's pattern if need be.")
 
-    @property
-    def template(self) -> Template:
-        """The template; raises InvalidSetting if the name is none."""
-        return parse_source(self.name, self.platform)
+    def make_template(self, registry: str) -> Template:
+        """Make the template; raises InvalidSetting if the name is none."""
+        return parse_source(_official(self.name, registry), self.platform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,19 @@ class ImageSettings:
     @property
     def rule(self) -> ImageRule:
         """The rule; raises InvalidSetting if a name in it is none."""
-        # As everywhere on Docker Hub, debian is library/debian; a pattern for everything stays one.
-        is_official = normalise_registry(self.registry) == DOCKER_HUB and self.match[:1] not in {"*", "?", "["}
         return ImageRule(
-            pattern=with_library(self.match) if is_official else self.match,
-            sources=tuple(one.template for one in self.source),
-            excluded=self.exclude,
+            pattern=_official(self.match, self.registry),
+            sources=tuple(one.make_template(self.registry) for one in self.source),
+            excluded=tuple(_official(pattern, self.registry) for pattern in self.exclude),
             corrections=Corrections(tuple(Correction(claimed, true) for claimed, true in self.corrections)),
             shared=tuple(SharedImage(platform, also) for platform, also in self.also_runs_on),
         )
+
+
+def _official(pattern: str, registry: str) -> str:
+    """Answer the pattern that is meant: as everywhere on Docker Hub, debian is library/debian.
+
+    A pattern for everything stays one, and so does one whose fields bring a namespace.
+    """
+    is_open = pattern[:1] in {"*", "?", "["} or "{repository}" in pattern or "{namespace}" in pattern
+    return pattern if is_open or normalise_registry(registry) != DOCKER_HUB else with_library(pattern)

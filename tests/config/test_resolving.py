@@ -1,5 +1,6 @@
 """What is resolved, unless somebody says otherwise."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ from proxy.arch.candidates import parse_source
 from proxy.arch.corrections import Correction, Corrections
 from proxy.arch.image_rules import ImageRule, SharedImage
 from proxy.config.loading import load_settings
-from proxy.config.resolving import CandidateSettings, ImageSettings, ResolutionSettings, TemplateSettings
+from proxy.config.resolving import (
+    CandidateSettings,
+    ImageSettings,
+    ResolutionSettings,
+    SourceSettings,
+    TemplateSettings,
+)
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.platforms import Platform
 
@@ -35,6 +42,46 @@ def test_a_template_verifies_what_it_says_or_what_all_do() -> None:
     assert TemplateSettings("x/{name}", V6).make_template("elf").checks_binaries
     assert not TemplateSettings("x/{name}", V6).make_template("config").checks_binaries
     assert not TemplateSettings("x/{name}", V6, verify="config").make_template("elf").checks_binaries
+
+
+def test_a_template_that_is_trusted_is_verified_where_it_says_so_itself() -> None:
+    assert not TemplateSettings("x/{name}", V6, trusted=True).make_template("elf").checks_binaries
+    assert TemplateSettings("x/{name}", V6, trusted=True, verify="elf").make_template("config").checks_binaries
+
+
+@pytest.mark.parametrize(
+    ("pattern", "registry", "whole"),
+    [
+        ("{name}-armhf", "docker.io", "library/{name}-armhf:{tag}"),
+        ("rpi-{base}:{tag}-x", "docker.io", "library/rpi-{base}:{tag}-x"),
+        ("{repository}-armhf", "docker.io", "{repository}-armhf:{tag}"),
+        ("me/{name}", "docker.io", "me/{name}:{tag}"),
+        ("{name}-armhf", "registry.lan:5000", "{name}-armhf:{tag}"),
+    ],
+)
+def test_a_name_without_a_namespace_is_an_official_one_on_docker_hub(pattern: str, registry: str, whole: str) -> None:
+    """It has no other of one component: nothing would ever be found there."""
+    assert TemplateSettings(pattern, V6, registry=registry).template.pattern == whole
+    source = ImageSettings("debian", registry, source=(SourceSettings(V6, pattern),), exclude=(pattern,)).rule
+    assert source.sources[0].pattern == whole
+    assert source.excluded[0] == whole.removesuffix(":{tag}")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[[image]]\nmatch = "ghcr.io/owner/app"\nexclude = ["x/*"]', "the image 'ghcr.io/owner/app'"),
+        ('[[image]]\nmatch = "app"\nexclude = ["Docker.io/x/*"]', "exclude 'Docker.io/x/*'"),
+        ('[[image]]\nmatch = "app"\n[[image.source]]\nplatform = "rpi"\nname = "ghcr.io/a/b"', "source 'ghcr.io/a/b'"),
+        ('[[candidates.template]]\nplatform = "rpi"\npattern = "ghcr.io/a/{name}"', "candidate 'ghcr.io/a/{name}'"),
+    ],
+)
+def test_a_registry_in_a_name_is_told_where_it_belongs(tmp_path: Path, text: str, where: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'{text}\n[[upstream]]\nname = "ghcr.io"')
+    with pytest.raises(InvalidSetting, match=re.escape(where)) as caught:
+        load_settings(file, {})
+    assert "registry = " in str(caught.value)
 
 
 @pytest.mark.parametrize(

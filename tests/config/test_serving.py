@@ -19,6 +19,7 @@ def test_a_server_listens_at_one_port_and_without_tls() -> None:
     assert LogSettings().level == "info"
 
 
+TLS, OTHER_TLS = (f'tls_key = "/k"\ntls_certificate = "/{name}"\n' for name in "cd")
 WAYS = """
 [server]
 trusted_proxies = ["10.0.0.0/8", "::1"]
@@ -65,6 +66,15 @@ def test_ways_in_and_clients_are_read(tmp_path: Path) -> None:
         ('[[listener]]\nhost = "a"\nupstream = "ghcr.io"', "which is no upstream here"),
         ('[[listener]]\nlisten = ":6"\ntls_key = "/k"', "go together"),
         ('[[listener]]\nhost = "a"\ntls_key = "/k"\ntls_certificate = "/c"', "a certificate is for an address"),
+        (
+            f'[[listener]]\nlisten = ":6"\n{TLS}[[listener]]\nlisten = ":6"\nhost = "a"\n{OTHER_TLS}',
+            "listener[1]: its address has the certificate /c already",
+        ),
+        (
+            f'[server]\n{TLS}[[listener]]\nlisten = ":5000"\nhost = "a"\n{OTHER_TLS}',
+            "listener[0]: its address has the certificate /c already",
+        ),
+        ('[[client]]\nnetwork = []\nplatform = "arm6"', "client[0] is for nobody"),
         ('[[client]]\nplatform = "arm6"', "client[0] needs network"),
         ('[[client]]\nnetwork = "10.0.0.0/8"', "client[0] says nothing"),
         ('[[client]]\nnetwork = "10.0.0.1/8"\nplatform = "arm6"', "must be addresses or networks such as"),
@@ -75,3 +85,11 @@ def test_what_contradicts_itself_is_said(tmp_path: Path, text: str, said: str) -
     file.write_text(text)
     with pytest.raises(InvalidSetting, match=re.escape(said)):
         load_settings(file, {})
+
+
+def test_a_network_of_ipv4_in_the_dress_of_ipv6_is_the_ipv4_one(tmp_path: Path) -> None:
+    """Clients' addresses are read so, too: it would hold none of them otherwise."""
+    file = tmp_path / "config.toml"
+    file.write_text('[[client]]\nnetwork = ["::ffff:192.168.7.0/120", "::/90", "::ffff:10.1.1.1"]\nplatform = "rpi"')
+    (client,) = load_settings(file, {}).client
+    assert [str(one) for one in client.network] == ["192.168.7.0/24", "::/90", "10.1.1.1/32"]
