@@ -2,26 +2,28 @@
 
 import asyncio
 import resource
-import signal
-import ssl
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
-from aiohttp import web
 
+from proxy.cli.listening import Listening
 from proxy.cli.options import cache_directory, read_settings, settings_options
+from proxy.cli.orders import Orders, Supervisor
+from proxy.config.loading import read_environment
 from proxy.config.schema import Settings
 from proxy.oci.errors import Unavailable
-from proxy.server.encryption import build_tls
+from proxy.policies import list_doors
+from proxy.server.certificates import Certificate
 from proxy.server.middleware import ServerEvents
 from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
 from proxy.version import VERSION
 from proxy.wiring import Entrance, open_proxy
 
-SHUTDOWN_SECONDS = 4.0
-"""How long downloads may go on. aiohttp takes it twice, and Docker kills a container after ten seconds."""
+CLOSE_SECONDS = 10.0
+"""How long the end may take beside the answers that are waited for, as the supervisor is told."""
 
 
 @click.command()
@@ -29,7 +31,8 @@ SHUTDOWN_SECONDS = 4.0
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen.  [default: 0.0.0.0:5000]")
 def serve(config_file: Path | None, cache: Path | None, upstream: str | None, listen: str | None) -> None:
     """Serve Docker Hub, or another registry, to machines of every architecture."""
-    settings = read_settings(config_file, cache=cache, upstream=upstream, listen=listen)
+    read = partial(read_settings, config_file, cache=cache, upstream=upstream, listen=listen)
+    settings = read()
     events = LogEvents(build_logger(settings.log.level, LogFormat(settings.log.format)))
     raise_file_limit()
     asyncio.run(run(settings, cache_directory(settings), events))
@@ -43,36 +46,45 @@ def raise_file_limit() -> None:
 
 
 async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT; what is being answered then is answered to its end, within a limit.
 
     Raises:
         Unavailable: The address or the cache folder cannot be used.
         InvalidSetting: A file that is named cannot be used.
     """
-    _tls(settings.server.tls_certificate, settings.server.tls_key)  # before anything is begun
-    for position, listener in enumerate(settings.listener):
-        _tls(listener.tls_certificate, listener.tls_key, section=f"listener[{position}]")
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    certificates = _read_certificates(settings)  # before anything is begun
+    orders, supervisor = Orders(), Supervisor(read_environment().get("NOTIFY_SOCKET"))
+    orders.hear()
     async with open_proxy(settings, cache, events) as running:
         if not running.owns_cache:
             raise Unavailable(
                 f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
             )
-        async with AsyncExitStack() as stack:
-            addresses = [await _open(entrance, stack) for entrance in running.entrances]
-            _tell_serving(settings, cache, running.entrances, addresses, events)
-            await stop.wait()
-            events.note("stopping")
+        listening = Listening(events)
+        drain_seconds = settings.server.drain_seconds
+        try:
+            for entrance in running.entrances:
+                await listening.open(entrance, certificates.get(entrance.listen))
+            _tell_serving(settings, cache, running.entrances, listening.addresses, events)
+            supervisor.tell_ready()
+            await orders.stop.wait()
+            events.note("stopping", answering=listening.answering)
+            supervisor.tell_stopping(drain_seconds + CLOSE_SECONDS)
+        finally:
+            await listening.close(drain_seconds, orders.hurry)
 
 
-async def _open(entrance: Entrance, stack: AsyncExitStack) -> str:
-    """Listen at an address until the stack is left; answer the address."""
-    runner = web.ServerRunner(entrance.server, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    return await _listen(runner, *entrance.listen, _tls(entrance.tls_certificate, entrance.tls_key))
+def _read_certificates(settings: Settings) -> Mapping[tuple[str, int], Certificate]:
+    """Read every certificate that is named, and answer those of the addresses."""
+    pairs = [("server", settings.server.tls_certificate, settings.server.tls_key)]
+    pairs += [(f"listener[{i}]", one.tls_certificate, one.tls_key) for i, one in enumerate(settings.listener)]
+    known: dict[tuple[Path | None, Path | None], Certificate] = {
+        (certificate, key): Certificate(certificate, key, section=section)
+        for section, certificate, key in pairs
+        if certificate is not None and key is not None
+    }
+    doors = list_doors(settings)
+    return {listen: known[certificate, key] for listen, certificate, key, _ in doors if (certificate, key) in known}
 
 
 def _tell_serving(
@@ -84,17 +96,3 @@ def _tell_serving(
     events.note(
         "serving", version=VERSION, listen=addresses[0], scheme=scheme, cache=str(cache), upstreams=upstreams, **more
     )
-
-
-def _tls(certificate: Path | None, key: Path | None, *, section: str = "server") -> ssl.SSLContext | None:
-    return None if certificate is None or key is None else build_tls(certificate, key, section=section)
-
-
-async def _listen(runner: web.ServerRunner, host: str, port: int, tls: ssl.SSLContext | None) -> str:
-    site = web.TCPSite(runner, host, port, backlog=1024, ssl_context=tls)
-    try:
-        await site.start()
-    except OSError as error:
-        raise Unavailable(f"cannot listen at {host}:{port}: {error.strerror}") from error
-    bound_host, bound_port = runner.addresses[0][:2]
-    return f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"

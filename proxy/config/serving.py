@@ -14,6 +14,7 @@ from proxy.config.parsers import (
     parse_one_platform,
     parse_path,
     parse_registry,
+    parse_seconds,
 )
 from proxy.oci.platforms import Platform
 from proxy.oci.references import DOCKER_HUB
@@ -36,6 +37,9 @@ class ServerSettings:
     tls_key: Path | None = setting(parse_path, "The certificate's private key.", default=None)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         parse_networks, "Addresses of proxies in front of this one, whose X-Forwarded-For is believed.", default=()
+    )
+    drain_seconds: float = setting(
+        parse_seconds, "How long answers may go on once the server is told to stop.", default=30.0
     )
 
 

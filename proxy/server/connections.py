@@ -29,6 +29,8 @@ LINGER_SECONDS = 1.0
 IDLE_SECONDS = 120.0
 """How long a connection without a request is kept, also one whose request never ends. Go's clients, which is most of
 them, leave by themselves after 90 (net/http, `DefaultTransport`); aiohttp would keep each for an hour."""
+ENDLESS = "/api/"
+"""Where answers may have no end, because they follow what happens: nobody waits for them."""
 OPTIONS: dict[str, Any] = {
     "access_log": None,
     "auto_decompress": False,
@@ -37,19 +39,51 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def build_server(registry: RegistryHandler, door: Door, events: ServerEvents, clock: Clock) -> web.Server:
+def build_server(registry: RegistryHandler, door: Door, events: ServerEvents, clock: Clock) -> "RegistryServer":
     """Make the server for a door: one handler for every path and method, and what stands around it, outermost first."""
     handler = partial(registry.handle, door=door)
     return RegistryServer(log_requests(answer_errors(handler, events), events, clock), events)
 
 
 class RegistryServer(web.Server):
-    """Makes a `Connection` of each connection."""
+    """Makes a `Connection` of each connection, and knows what is being answered."""
 
     def __init__(self, handler: Handler, events: ServerEvents) -> None:
         """Take what answers requests, and where to tell of what is none."""
-        super().__init__(handler)
+        super().__init__(self._answer)
+        self._handler = handler
         self._events = events
+        self._answering: dict[asyncio.Task[Any], bool] = {}
+        """What is being answered, to its last byte; and whether it has an end."""
+
+    @property
+    def answering(self) -> int:
+        """How many answers are being given that have an end."""
+        return sum(self._answering.values())
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        # aiohttp's task for a request goes on after the handler, until the answer is written.
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering[task] = not request.raw_path.startswith(ENDLESS)
+        task.add_done_callback(self._forget)
+        return await self._handler(request)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._answering.pop(task, None)
+
+    async def drain(self) -> None:
+        """Take no further requests; wait until every answer that has an end is given."""
+        self.pre_shutdown()
+        for task in [task for task, has_end in self._answering.items() if not has_end]:
+            task.cancel()
+        if waiting := [task for task, has_end in self._answering.items() if has_end]:
+            await asyncio.wait(waiting)
+
+    def cut(self) -> None:
+        """End whatever is still being answered: a client sees that its answer is not whole."""
+        for task in list(self._answering):
+            task.cancel()
 
     def __call__(self) -> web.RequestHandler:
         """Answer the protocol for a new connection."""

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -13,7 +15,7 @@ from proxy.oci.errors import ManifestUnknown
 from proxy.server.connections import LINGER_SECONDS, OPTIONS, Connection, RegistryServer
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
-from tests.server.serving import Served, serve
+from tests.server.serving import Served, Wire, connect, serve
 from tests.server.test_registry import JESSIE
 
 
@@ -253,3 +255,55 @@ async def test_a_connection_tells_the_log_what_goes_wrong_below_it() -> None:
         connection.log_exception("Unhandled exception", exc_info=error)
     (fault,) = events.faults
     assert (fault.name, fault.fields["reason"]) == ("connection.crashed", "Unhandled exception")
+
+
+@asynccontextmanager
+async def serve_gated(path: str) -> AsyncIterator[tuple[RegistryServer, asyncio.Event, Wire]]:
+    """Serve an answer that waits at a gate half-way, and ask for it."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "10"})
+        await response.prepare(request)
+        await response.write(b"12345")
+        begun.set()
+        await gate.wait()
+        await response.write(b"67890")
+        return response
+
+    server = RegistryServer(handler, RecordingEvents())
+    runner = web.ServerRunner(server, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with connect(runner.addresses[0][1]) as wire:
+        await wire.send("GET", path)
+        await begun.wait()
+        yield server, gate, wire
+        await runner.cleanup()
+
+
+async def test_draining_lets_an_answer_come_to_its_end_and_then_closes() -> None:
+    async with serve_gated("/v2/a/blobs/x") as (server, gate, wire):
+        draining = asyncio.ensure_future(server.drain())
+        await asyncio.sleep(0.02)
+        assert (server.answering, draining.done()) == (1, False)
+        gate.set()
+        await draining
+        assert server.answering == 0
+        assert (await wire.rest()).endswith(b"\r\n\r\n1234567890")
+
+
+async def test_cutting_ends_what_does_not_come_to_its_end_and_the_client_sees_it() -> None:
+    async with serve_gated("/v2/a/blobs/x") as (server, _, wire):
+        draining = asyncio.ensure_future(server.drain())
+        await asyncio.sleep(0.02)
+        server.cut()
+        await draining
+        assert (await wire.rest()).endswith(b"\r\n\r\n12345")
+
+
+async def test_nobody_waits_for_what_has_no_end() -> None:
+    async with serve_gated("/api/v1/events") as (server, _, wire):
+        assert server.answering == 0
+        await asyncio.wait_for(server.drain(), 5)
+        assert (await wire.rest()).endswith(b"\r\n\r\n12345")
