@@ -140,7 +140,7 @@ class Lookups:
             return await self._complete(question, known, CacheState.STALE, self._freshness.retry_seconds)
         try:
             record = await self._ask_upstream(question, known)
-            await self._see_document(question, record, known)
+            record = await self._see_document(question, record, known)
         except UpstreamError as error:
             return await self._fall_back(question, known, error)
         is_same = known is not None and known.descriptor == record.descriptor and record.descriptor is not None
@@ -161,18 +161,21 @@ class Lookups:
         except UpstreamRefused:
             return self._record(question, TagState.DENIED)
 
-    async def _see_document(self, question: TagQuestion, record: TagRecord, known: TagRecord | None) -> None:
+    async def _see_document(self, question: TagQuestion, record: TagRecord, known: TagRecord | None) -> TagRecord:
         """See that a document can be had, and used, before the one that was there is forgotten.
 
         Docker Hub goes on answering HEADs while it refuses every GET with 429: all we learn then is that a tag moved.
-        And what is announced as no manifest, say by a hotel's sign-in page, is looked at before it is believed.
+        And what is announced as no manifest, say by a hotel's sign-in page, is looked at before it is believed. If
+        it is one nevertheless (`text/plain`, `application/json`), the document's own word for its type is remembered.
         """
         found = record.descriptor
         if found is None:
-            return
+            return record
         if question.with_document or found.media_type not in media_types.MANIFESTS or self._moved(known, found):
             with suppress(NotFound):
-                await self._load(question.repository, found)
+                seen = await self._load(question.repository, found)
+                return replace(record, descriptor=seen.descriptor)
+        return record
 
     def _moved(self, known: TagRecord | None, found: Descriptor) -> bool:
         """Tell whether a tag has left a document that somebody has pulled: its successor will be wanted, too."""
@@ -204,7 +207,7 @@ class Lookups:
         loaded = await self._guarded(self._load(question.repository, record.descriptor))
         return _with_document(loaded, state, seconds)
 
-    async def _load(self, repository: str, descriptor: Descriptor) -> Answer:
+    async def _load(self, repository: str, descriptor: Descriptor) -> Present:
         manifest = await self._tools.manifests.find(descriptor.digest, descriptor.media_type)
         if manifest is None:
             manifest = await self.fetch(repository, descriptor.digest)

@@ -101,6 +101,23 @@ async def test_a_tag_that_has_moved_is_fetched_by_its_new_digest(bench: Bench) -
     ]
 
 
+@pytest.mark.parametrize("question", [CANDIDATE, replace(CANDIDATE, with_document=True)], ids=["head", "get"])
+@pytest.mark.parametrize("vague", ["text/plain", "application/json", "application/octet-stream"])
+async def test_a_type_that_upstream_does_not_tell_is_told_by_the_document(
+    bench: Bench, question: TagQuestion, vague: str
+) -> None:
+    """One GET a digest, however often the tag is asked for; then a HEAD is enough, as for any other registry."""
+    image = build_image(ARM_V7, label="vague")
+    bench.upstream.put_manifest(question.repository, image.manifest.content, vague, tag="jessie")
+    for state in (CacheState.MISS, CacheState.REVALIDATED, CacheState.REVALIDATED):
+        found = expect(await bench.lookups.ask(question), Present, state)
+        assert found.descriptor == Descriptor(
+            image.manifest.media_type, address(image.manifest), len(image.manifest.content)
+        )
+        bench.clock.tick(TIMES.tag_seconds)
+    assert bench.upstream.count(Kind.GET_MANIFEST) == 1
+
+
 async def test_a_clock_that_was_set_back_makes_it_ask(bench: Bench) -> None:
     """A Pi has no clock of its own: what seems to have been checked in the future was checked nobody knows when."""
     await bench.lookups.ask(GET)
