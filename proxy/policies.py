@@ -44,7 +44,8 @@ def list_doors(settings: Settings) -> Iterator[tuple[tuple[str, int], Path | Non
 
 
 def _listener(settings: ListenerSettings) -> Listener:
-    address = ":".join(str(part) for part in settings.listen) if settings.listen else ""
+    host, port = settings.listen or ("", 0)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     name, upstream = settings.host or address, normalise_registry(settings.upstream)
     return Listener(name, settings.host, settings.assignment, "" if upstream == DOCKER_HUB else upstream)
 
@@ -91,8 +92,8 @@ def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
     """Answer what is resolved, and how, for one upstream."""
     resolution, name = settings.resolution, normalise_registry(upstream.name)
     # Whoever is assigned a platform is to be served it, too.
-    said = [one.assignment for one in settings.listener] + [one.assignment for one in settings.client]
-    assigned = [one.platform for one in said if one.platform is not None]
+    said = [one.platform for one in settings.listener] + [one.platform for one in settings.client]
+    assigned = [platform for platform in (*said, resolution.default_platform) if platform is not None]
     return Policy(
         tuple(dict.fromkeys((*resolution.fleet, *assigned))),
         _templates(settings, upstream),

@@ -1,12 +1,15 @@
 """What follows from the settings alone."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from proxy.config.parsers import parse_one_platform, parse_words
 from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
 from proxy.config.schema import Settings
+from proxy.config.serving import ClientSettings, ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
-from proxy.policies import asks_proposal, build_clients, build_policy
+from proxy.policies import asks_proposal, build_clients, build_policy, list_doors
 
 HUB = UpstreamSettings()
 OWN = UpstreamSettings(url="http://127.0.0.1:5001")
@@ -68,3 +71,23 @@ def test_a_mirror_that_is_called_public_is_treated_as_one() -> None:
     hub_at_home = UpstreamSettings(url="http://127.0.0.1:9", public="true")
     assert "arm32v7/{name}:{tag}" in patterns(Settings(), hub_at_home)
     assert "arm6/{name}:{tag}" not in patterns(Settings(), hub_at_home)
+
+
+def test_whoever_is_taken_for_a_platform_is_served_it() -> None:
+    found = [parse_one_platform(text) for text in ("linux/386", "arm8.1", "s390x")]
+    settings = Settings(
+        resolution=ResolutionSettings(fleet=(parse_one_platform("rpi"),), default_platform=found[0]),
+        listener=(ListenerSettings(host="a", platform=found[1]),),
+        client=(ClientSettings((ip_network("10.0.0.0/8"),), platform=found[2]), ClientSettings((), answer="index")),
+    )
+    assert set(build_policy(settings, HUB).fleet) == {parse_one_platform("rpi"), *found}
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "name"),
+    [(("127.0.0.1", 5006), "", "127.0.0.1:5006"), (("::", 5006), "", "[::]:5006"), (None, "rpi.lan", "rpi.lan")],
+)
+def test_a_way_in_is_called_by_its_host_or_its_address(listen: tuple[str, int] | None, host: str, name: str) -> None:
+    settings = Settings(listener=(ListenerSettings(listen=listen, host=host),))
+    (*_, (_, _, _, door)) = list_doors(settings)
+    assert door.find(host).name == name
