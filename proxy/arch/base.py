@@ -7,16 +7,19 @@ from proxy.arch.corrections import Corrections
 from proxy.arch.entries import Entry
 from proxy.arch.questions import (
     Absent,
+    Answer,
     Asking,
     ConfigPlatform,
     ConfigQuestion,
     Present,
     Unreachable,
+    describe,
     describe_claim,
     describe_kind,
     describe_platforms,
 )
 from proxy.arch.trail import Trail
+from proxy.arch.unfolding import unfold
 from proxy.oci.manifests import Descriptor, ImageManifest, Index
 from proxy.oci.platforms import Platform
 
@@ -77,35 +80,53 @@ def read_base(
     if isinstance(upstream, Absent):
         return Base(None), trail
     match upstream.document:
-        case Index() as index:
-            return _read_index(repository, tag, index, corrections, trail)
-        case ImageManifest() as image if needed:
+        case Index(artifact="") as index:
+            return (yield from _read_index(repository, tag, index, corrections, trail, needed=needed))
+        case ImageManifest(artifact="") as image if needed:
             (answer,) = yield (ConfigQuestion(repository, image.config),)
-            trail = trail.add("upstream", f"one image for {describe_claim(answer)}, as its config says")
-            claim = answer.platform if isinstance(answer, ConfigPlatform) else None
-            believed = corrections.correct(claim)
-            if believed != claim:
-                trail = trail.add("upstream", f"meant for {believed}, as a rule says")
-            explicit = believed.explicit() if believed and believed.is_known else None
-            base = _single(repository, tag, upstream.descriptor, explicit)
-            is_known = not isinstance(answer, Unreachable)
-            return replace(base, is_changed=believed != claim, is_known=is_known), trail
-        case ImageManifest():
+            return _read_image(repository, tag, upstream.descriptor, answer, corrections, trail)
+        case ImageManifest(artifact=""):
             return _single(repository, tag, upstream.descriptor, None), trail
-        case _:
-            trail = trail.add("upstream", f"{describe_kind(upstream.descriptor.media_type)}: passed on as it is")
+        case document:
+            kind = upstream.descriptor.media_type
+            if isinstance(document, Index | ImageManifest):
+                kind = document.artifact
+            trail = trail.add("upstream", f"{describe_kind(kind)}: passed on as it is")
             return Base(None, (Entry(None, upstream.descriptor, repository, tag),), is_closed=True), trail
 
 
-def _read_index(repository: str, tag: str, index: Index, corrections: Corrections, trail: Trail) -> tuple[Base, Trail]:
+def _read_index(
+    repository: str, tag: str, index: Index, corrections: Corrections, trail: Trail, *, needed: bool
+) -> Asking[tuple[Base, Trail]]:
     manifests = tuple(corrections.correct_entry(entry) for entry in index.manifests)
     images = [entry for entry in manifests if entry.is_runnable]
     trail = trail.add("upstream", f"index of {describe_platforms(entry.platform for entry in images)}")
     is_changed = any(one is not other for one, other in zip(manifests, index.manifests, strict=True))
     if is_changed:
         trail = trail.add("upstream", "platforms corrected, as a rule says")
-    entries = tuple(Entry(entry.platform, entry, repository, tag) for entry in images)
-    return Base(replace(index, manifests=manifests), entries, is_changed), trail
+    found = yield from unfold(repository, images, corrections, needed=needed)
+    if found.looks:
+        there = describe_platforms(entry.platform for entry in found.images)
+        trail = trail.add("upstream", f"looked into what does not tell its platform, {found.looks} in all: {there}")
+    entries = tuple(Entry(entry.platform, entry, repository, tag) for entry in found.images)
+    return Base(replace(index, manifests=manifests), entries, is_changed, found.is_known), trail
+
+
+def _read_image(
+    repository: str, tag: str, descriptor: Descriptor, answer: Answer, corrections: Corrections, trail: Trail
+) -> tuple[Base, Trail]:
+    if isinstance(answer, ConfigPlatform):
+        claim = answer.platform
+        trail = trail.add("upstream", f"one image for {describe_claim(answer)}, as its config says")
+    else:
+        claim = None
+        trail = trail.add("upstream", f"one image for an unknown platform: its config is {describe(answer)}")
+    believed = corrections.correct(claim)
+    if believed != claim:
+        trail = trail.add("upstream", f"meant for {believed}, as a rule says")
+    explicit = believed.explicit() if believed and believed.is_known else None
+    base = _single(repository, tag, descriptor, explicit)
+    return replace(base, is_changed=believed != claim, is_known=not isinstance(answer, Unreachable)), trail
 
 
 def _single(repository: str, tag: str, descriptor: Descriptor, platform: Platform | None) -> Base:

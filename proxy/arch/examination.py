@@ -26,11 +26,10 @@ from proxy.arch.questions import (
     describe_platforms,
 )
 from proxy.arch.synthesis import Addition
+from proxy.arch.unfolding import MAX_INDEX_DEPTH
 from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor, ImageManifest, Index
 from proxy.oci.platforms import Platform
-
-MAX_INDEX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ def _is_proof(candidate: Candidate) -> bool:
 
 
 def _examine_image(candidate: Candidate, descriptor: Descriptor, image: ImageManifest) -> Asking[Finding]:
+    if image.artifact:
+        return Finding(None, f"not usable: {describe_kind(image.artifact)}")
     if candidate.trusted:
         found = _by_name(candidate, descriptor)
     else:

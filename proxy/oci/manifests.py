@@ -21,6 +21,7 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """distribution, podman and oras stop at 4 MiB; containerd a little above (platforms.md §2.3)."""
 MAX_DESCRIPTORS = 4096
 MAX_NESTING = 32
+_MAX_TYPE = 255
 MAX_SIZE = 2**63 - 1
 """A descriptor's size is an int64 (image-spec, descriptor.md)."""
 
@@ -42,6 +43,8 @@ class Descriptor:
     platform: Platform | None = None
     attests: Digest | None = None
     """The digest that this entry's manifest is an attestation of, if it is one."""
+    artifact: str = ""
+    """What it says that it is, where it says that it is no image: a type of artifact, or of reference to an image."""
     source: Mapping[str, object] | None = field(default=None, compare=False, repr=False)
     """The JSON object that the descriptor was read from."""
 
@@ -53,8 +56,8 @@ class Descriptor:
     @property
     def is_runnable(self) -> bool:
         """Tell an image, or an index of images, from an attestation or another artifact."""
-        is_image = self.media_type in media_types.MANIFESTS
-        return is_image and self.attests is None and (self.platform is None or self.platform.is_known)
+        is_image = self.media_type in media_types.MANIFESTS and not self.artifact and self.attests is None
+        return is_image and (self.platform is None or self.platform.is_known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class Index:
     media_type: str
     manifests: tuple[Descriptor, ...]
     annotations: Mapping[str, object] | None = None
+    artifact_type: str = ""
+
+    @property
+    def artifact(self) -> str:
+        """What it is, where it is no index of images: its own word, or that all of its entries are something else."""
+        entries = [entry for entry in self.manifests if entry.attests is None]
+        others = [entry.artifact or entry.media_type for entry in entries if not _may_be_image(entry)]
+        return self.artifact_type or (others[0] if others and len(others) == len(entries) else "")
 
     @property
     def children(self) -> tuple[Descriptor, ...]:
@@ -79,6 +90,13 @@ class ImageManifest:
     config: Descriptor
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None = None
+    artifact_type: str = ""
+
+    @property
+    def artifact(self) -> str:
+        """What it is, where it is no image (image-spec, manifest.md, "Guidelines for Artifact Usage")."""
+        config = self.config.media_type
+        return self.artifact_type or ("" if config in media_types.TAKEN_FOR_CONFIGS else config)
 
     @property
     def children(self) -> tuple[Descriptor, ...]:
@@ -202,7 +220,7 @@ def _parse_index(fields: Mapping[str, object], media_type: str) -> Index:
         raise InvalidManifest("an index without manifests")
     annotations = fields.get("annotations")
     kept = annotations if isinstance(annotations, dict) else None
-    return Index(media_type, _parse_descriptors(fields["manifests"]), kept)
+    return Index(media_type, _parse_descriptors(fields["manifests"]), kept, _parse_artifact_type(fields))
 
 
 def _parse_image(fields: Mapping[str, object], media_type: str) -> ImageManifest:
@@ -214,6 +232,7 @@ def _parse_image(fields: Mapping[str, object], media_type: str) -> ImageManifest
         config=_parse_descriptor(fields["config"]),
         layers=_parse_descriptors(fields["layers"]),
         subject=None if subject is None else _parse_descriptor(subject),
+        artifact_type=_parse_artifact_type(fields),
     )
 
 
@@ -241,14 +260,39 @@ def _parse_descriptor(fields: object) -> Descriptor:
         parsed = Digest.parse(digest)
     except InvalidDigest as error:
         raise InvalidManifest(f"a descriptor with {error.message}") from error
+    attests = _parse_attested(fields.get("annotations"))
     return Descriptor(
         media_type=media_type,
         digest=parsed,
         size=size,
         platform=parse_platform_object(fields.get("platform")),
-        attests=_parse_attested(fields.get("annotations")),
+        attests=attests,
+        artifact=_parse_artifact_type(fields) or ("" if attests else _parse_reference_type(fields.get("annotations"))),
         source=fields,
     )
+
+
+def _may_be_image(entry: Descriptor) -> bool:
+    return entry.media_type in media_types.MANIFESTS and not entry.artifact
+
+
+def _parse_artifact_type(fields: Mapping[str, object]) -> str:
+    """Read what a document or descriptor says that it is; an image may say that it is one, too."""
+    written = fields.get("artifactType")
+    is_artifact = isinstance(written, str) and written not in media_types.IMAGE_CONFIGS
+    return _safe(written) if is_artifact else ""
+
+
+def _parse_reference_type(annotations: object) -> str:
+    """Read BuildKit's word for what is about an image: whatever it is, it is none itself (platforms.md §2.5)."""
+    known = annotations if isinstance(annotations, dict) else {}
+    return _safe(known[REFERENCE_TYPE]) if REFERENCE_TYPE in known else ""
+
+
+def _safe(word: object) -> str:
+    """Cut a stranger's word to what may be logged."""
+    text = str(word)[:_MAX_TYPE]
+    return text if text.isascii() and text.isprintable() else ascii(text)
 
 
 def _parse_attested(annotations: object) -> Digest | None:

@@ -23,6 +23,9 @@ SCHEMA1 = frozenset({DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED})
 MANIFESTS = INDEXES | IMAGE_MANIFESTS
 DOCKER = frozenset({DOCKER_LIST, DOCKER_MANIFEST})
 IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+TAKEN_FOR_CONFIGS = IMAGE_CONFIGS | {OCTET_STREAM, JSON, "text/html", ""}
+"""What engines take for an image's config: odd types were pushed for a while (distribution#1621; moby
+`distribution/registry.go`). Any other config makes an artifact of a manifest."""
 
 ACCEPT_MANIFESTS = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 """What is sent upstream with every manifest request: all four, always. A registry that misses one answers 404 (GHCR),

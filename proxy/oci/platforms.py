@@ -20,6 +20,8 @@ from proxy.oci.errors import InvalidPlatform
 
 _PART = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 _ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "x86-64": "amd64", "i386": "386", "aarch64": "arm64"}
+_WORDS: Mapping[str, tuple[str, str]] = {"armhf": ("arm", "v7"), "armel": ("arm", "v6")}
+"""What containerd makes of Debian's words where a document has them for an architecture (platforms.md §1.1)."""
 _VARIANTS: Mapping[tuple[str, str], str] = {
     ("amd64", "v1"): "",
     ("arm64", "8"): "",
@@ -101,7 +103,8 @@ def parse_platform_object(fields: object) -> Platform | None:
     features = fields.get("os.features") or ()
     if not isinstance(features, list | tuple) or not all(isinstance(feature, str) for feature in features):
         return None
-    return Platform(texts[0] or "linux", texts[1], texts[2], texts[3], tuple(features))
+    architecture, variant = _WORDS.get(texts[1].lower(), (texts[1], texts[2]))
+    return Platform(texts[0] or "linux", architecture, variant, texts[3], tuple(features))
 
 
 def platform_object(platform: Platform) -> dict[str, object]:

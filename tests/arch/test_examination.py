@@ -7,14 +7,15 @@ import pytest
 
 from proxy.arch.binaries import parse_binary
 from proxy.arch.candidates import official_templates, parse_template
-from proxy.arch.examination import MAX_INDEX_DEPTH, contradicts
+from proxy.arch.examination import contradicts
 from proxy.arch.programs import Program
 from proxy.arch.questions import BinaryQuestion, Present, TagQuestion
 from proxy.arch.resolution import Policy, Resolution, find_digest, resolve
+from proxy.arch.unfolding import MAX_INDEX_DEPTH
 from proxy.oci import media_types
 from proxy.oci.platforms import Platform
 from tests import elves
-from tests.arch.worlds import FLEET, HUB, Content, World, image, index, is_untouched, linux, offers, schema1
+from tests.arch.worlds import FLEET, HUB, Content, World, artifact, image, index, is_untouched, linux, offers, schema1
 
 DEBIAN = "library/debian:jessie"
 APP = "owner/app:1"
@@ -62,9 +63,18 @@ def test_an_index_s_only_image_without_a_platform_is_taken_by_its_name() -> None
 
 
 def test_an_artifact_in_an_index_is_no_build() -> None:
-    artifact = Content("application/vnd.example+json", b"{}")
-    world = World({DEBIAN: image("amd64"), "arm32v7/debian:jessie": index((None, artifact))})
+    unknown = Content("application/vnd.example+json", b"{}")
+    world = World({DEBIAN: image("amd64"), "arm32v7/debian:jessie": index((None, unknown))})
     assert is_untouched(world.resolve(DEBIAN))
+
+
+@pytest.mark.parametrize("made", [artifact(), artifact(media_types.OCI_CONFIG, "application/x")], ids=["helm", "own"])
+def test_an_artifact_under_a_stranger_s_name_is_no_build(made: Content) -> None:
+    """Its config says nothing against the platform: it is none."""
+    world = World({APP: image("amd64"), f"{APP}-armhf": made})
+    resolution = world.resolve(APP, SUFFIX)
+    assert is_untouched(resolution)
+    assert f"candidate {APP}-armhf: not usable: a document of type application/" in str(resolution.trail)
 
 
 def test_an_index_in_an_index_is_followed() -> None:
@@ -164,7 +174,9 @@ def test_an_index_that_would_be_too_large_is_not_made() -> None:
     resolution = world.resolve(DEBIAN)
     assert is_untouched(resolution)
     assert find_digest(resolution) == world.tags[DEBIAN].digest
-    assert "would be too large" in str(resolution.trail)
+    *_, answer = resolution.trail.as_lines()
+    assert "would be too large" in answer
+    assert answer.endswith("upstream's document, byte for byte")
 
 
 # --- Candidates that are not trusted ---

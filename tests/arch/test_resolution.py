@@ -6,7 +6,20 @@ from proxy.arch.candidates import official_templates, parse_template
 from proxy.arch.questions import Absent, ConfigPlatform, ManifestQuestion, Present, TagQuestion, Unreachable
 from proxy.arch.resolution import Policy, find_digest, resolve
 from proxy.oci import media_types
-from tests.arch.worlds import FLEET, HUB, PRIVATE, Content, World, image, index, is_untouched, linux, offers, schema1
+from tests.arch.worlds import (
+    FLEET,
+    HUB,
+    PRIVATE,
+    Content,
+    World,
+    artifact,
+    image,
+    index,
+    is_untouched,
+    linux,
+    offers,
+    schema1,
+)
 
 DEBIAN = "library/debian:jessie"
 APP = "owner/app:1"
@@ -157,6 +170,9 @@ def test_nothing_is_asked_further_while_upstream_cannot_be_asked() -> None:
     [
         pytest.param(schema1(), id="schema-1"),
         pytest.param(Content("application/vnd.example+json", b"{}"), id="unknown-type"),
+        pytest.param(artifact(), id="helm-chart"),
+        pytest.param(artifact(media_types.OCI_CONFIG, "application/x"), id="artifact-by-its-own-word"),
+        pytest.param(index((None, Content("application/vnd.example+json", b"{}"))), id="index-of-artifacts"),
     ],
 )
 def test_a_document_that_cannot_be_spliced_is_passed_on(content: Content) -> None:
@@ -173,6 +189,18 @@ def test_an_image_whose_config_tells_no_platform_stays_first_without_one() -> No
     resolution = world.resolve(DEBIAN)
     assert offers(resolution) == [("None", DEBIAN), ("linux/arm/v7", "arm32v7/debian:jessie")]
     assert "one image for an unknown platform" in str(resolution.trail)
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["unreachable", "gone"])
+def test_an_image_whose_config_cannot_be_read_stays_first_without_a_platform(*, is_gone: bool) -> None:
+    held = image("amd64")
+    world = World({DEBIAN: held, "arm32v7/debian:jessie": image("arm/v7")})
+    (world.denied if is_gone else world.unreachable).add(f"library/debian@{held.children[0].digest}")
+    resolution = world.resolve(DEBIAN)
+    assert offers(resolution) == [("None", DEBIAN), ("linux/arm/v7", "arm32v7/debian:jessie")]
+    reason = "denied" if is_gone else "timed out"
+    assert f"one image for an unknown platform: its config is {reason}" in str(resolution.trail)
+    assert resolution.is_complete is is_gone
 
 
 def test_an_image_whose_config_says_unknown_is_listed_without_a_platform() -> None:

@@ -129,6 +129,16 @@ def index(
     return Content(media_type, _write(fields), children)
 
 
+def artifact(kind: str = "application/vnd.cncf.helm.config.v1+json", artifact_type: str = "") -> Content:
+    """Build what is no image, in the shape of one: by its config, or by its own word for itself."""
+    config = Content(kind, _write({}))
+    fields: dict[str, object] = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST}
+    more = {"artifactType": artifact_type} if artifact_type else {}
+    return Content(
+        media_types.OCI_MANIFEST, _write({**fields, **more, "config": _entry(config), "layers": []}), (config,)
+    )
+
+
 def schema1(name: str = "") -> Content:
     """Build a manifest of before 2016, signed as they were."""
     body = _write({"schemaVersion": 1, "name": name, "fsLayers": [], "signatures": []})

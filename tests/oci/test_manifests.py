@@ -337,6 +337,11 @@ def test_a_descriptor_tells_an_index_by_its_type(media_type: str, is_index: bool
             id="an-attestation",
         ),
         pytest.param({"mediaType": "application/vnd.example+json"}, False, id="another-artifact"),
+        pytest.param({"artifactType": "application/spdx+json"}, False, id="an-artifact-by-its-own-word"),
+        pytest.param({"artifactType": OCI_CONFIG, "platform": ARM7}, True, id="an-image-by-its-own-word"),
+        pytest.param({"artifactType": ""}, True, id="an-empty-word"),
+        pytest.param({"artifactType": 7}, True, id="a-word-that-is-none"),
+        pytest.param({"annotations": {REFERENCE_TYPE: "x"}, "platform": ARM7}, False, id="about-an-image"),
         pytest.param({"mediaType": DOCKER_SCHEMA1_SIGNED}, False, id="schema-1"),
     ],
 )
@@ -358,6 +363,50 @@ def test_an_image_is_told_from_what_no_machine_runs(more: dict[str, object], is_
 )
 def test_an_attestation_names_the_image_that_it_is_of(annotations: object, attests: Digest | None) -> None:
     assert _parse_entry(annotations=annotations).attests == attests
+
+
+@pytest.mark.parametrize(
+    ("more", "artifact"),
+    [
+        pytest.param({}, "", id="an-image"),
+        pytest.param({"config": _descriptor("application/vnd.helm+json", ONE)}, "application/vnd.helm+json", id="helm"),
+        pytest.param({"artifactType": "application/x"}, "application/x", id="by-its-own-word"),
+        pytest.param({"artifactType": OCI_CONFIG}, "", id="an-image-by-its-own-word"),
+        pytest.param({"artifactType": "a\n\ud800"}, "'a\\n\\ud800'", id="what-may-not-be-logged"),
+        pytest.param({"artifactType": "x" * 1000}, "x" * 255, id="a-long-word"),
+        pytest.param({"config": _descriptor("application/octet-stream", ONE)}, "", id="a-type-of-old-engines"),
+        pytest.param({"config": _descriptor("", ONE)}, "", id="no-type"),
+    ],
+)
+def test_an_image_is_told_from_an_artifact_in_its_shape(more: dict[str, object], artifact: str) -> None:
+    document = parse_manifest(_bytes(_image(**more)), "")
+    assert isinstance(document, ImageManifest)
+    assert document.artifact == artifact
+
+
+_SBOM = {"artifactType": "application/spdx+json"}
+_ATTESTATION = {"annotations": {REFERENCE_TYPE: "attestation-manifest", REFERENCE_DIGEST: str(TWO)}}
+
+
+@pytest.mark.parametrize(
+    ("entries", "more", "artifact"),
+    [
+        pytest.param([], {}, "", id="empty"),
+        pytest.param([{}, _SBOM], {}, "", id="an-image-among-others"),
+        pytest.param([_SBOM, _SBOM], {}, "application/spdx+json", id="nothing-but-artifacts"),
+        pytest.param([_ATTESTATION], {}, "", id="attestations-alone"),
+        pytest.param([_ATTESTATION, _SBOM], {}, "application/spdx+json", id="attestations-and-artifacts"),
+        pytest.param([{"mediaType": "application/x"}], {}, "application/x", id="what-nobody-knows"),
+        pytest.param([{}], {"artifactType": "application/y"}, "application/y", id="by-its-own-word"),
+    ],
+)
+def test_an_index_of_images_is_told_from_one_of_artifacts(
+    entries: list[dict[str, object]], more: dict[str, object], artifact: str
+) -> None:
+    written = [_descriptor(OCI_MANIFEST, ONE) | entry for entry in entries]
+    document = parse_manifest(_bytes(_index(*written, **more)), "")
+    assert isinstance(document, Index)
+    assert document.artifact == artifact
 
 
 def test_descriptors_are_compared_by_what_they_say_not_by_where_it_stood() -> None:

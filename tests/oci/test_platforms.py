@@ -182,6 +182,8 @@ def test_a_platform_object_holds_no_empty_field() -> None:
             id="other-fields-are-noise",
         ),
         pytest.param({"architecture": "amd64", "os.features": None}, Platform("linux", "amd64"), id="no-features"),
+        pytest.param({"architecture": "ARMHF"}, Platform("linux", "arm", "v7"), id="armhf"),
+        pytest.param({"architecture": "armel"}, Platform("linux", "arm", "v6"), id="armel-as-containerd-reads-it"),
         pytest.param(None, None, id="absent"),
         pytest.param("linux/arm", None, id="a-string"),
         pytest.param([], None, id="a-list"),
