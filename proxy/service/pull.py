@@ -183,6 +183,13 @@ class Puller:
         _, size = await self._prove(repositories, digest, link)
         return self._counted(Kind.BLOB, BlobAnswer(digest, size, CacheState.MISS, None))
 
+    def foresee(self, repository: str, digest: Digest) -> CacheState:
+        """Answer how `get_blob` will come by a blob: REVALIDATED where upstream only has to show it."""
+        if self._tools.store.find_size(digest) is None:
+            return CacheState.MISS
+        link, _ = self._find_link(repository, digest)
+        return CacheState.HIT if link is not None and link.is_proven else CacheState.REVALIDATED
+
     def find_origin(self, repository: str, digest: Digest) -> str:
         """Answer the repository of upstream that a repository's content comes from, as far as is known."""
         link = self._tools.catalog.find_link(self.name, repository, digest)
