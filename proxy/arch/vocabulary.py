@@ -97,9 +97,9 @@ class Vocabulary:
         return None
 
     def list_words(self, platform: Platform) -> tuple[str, ...]:
-        """Answer the words for a platform, one's own first."""
+        """Answer the words for a platform, one's own first, then the best known."""
         own = [word for word, meant in self.aliases if meant == platform]
-        known = sorted(word for word, meant in WORDS.items() if meant == platform and word not in self._own)
+        known = (word for word, meant in WORDS.items() if meant == platform and word not in self._own)
         return (*own, *known)
 
     def list_platforms(self) -> tuple[Platform, ...]:

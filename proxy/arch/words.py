@@ -229,13 +229,9 @@ TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """Who says so, and the words that they have. Tables overlap, and never contradict each other."""
 
 WORDS: Mapping[str, Platform] = MappingProxyType(
-    {
-        word: Platform.parse(platform).normalised()
-        for table in reversed(tuple(TABLES.values()))
-        for word, platform in table.items()
-    }
+    {word: Platform.parse(platform).normalised() for table in TABLES.values() for word, platform in table.items()}
 )
-"""Every word, in lower case, and the platform that it means, in its normal form."""
+"""Every word, in lower case, and the platform that it means, in its normal form; the best known first."""
 
 
 @dataclass(frozen=True, slots=True)

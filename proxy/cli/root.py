@@ -13,6 +13,7 @@ from proxy.cli.cache import cache
 from proxy.cli.cache_archives import export, import_archive
 from proxy.cli.cache_upkeep import gc, purge, verify
 from proxy.cli.config import config
+from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
 from proxy.oci.errors import ClientError, InvalidSetting, NotFound, PolyarchError
@@ -45,6 +46,7 @@ def cli() -> None:
 
 cli.add_command(serve)
 cli.add_command(resolve)
+cli.add_command(platforms)
 cli.add_command(config)
 cli.add_command(cache)
 for command in (purge, verify, gc, export, import_archive):
