@@ -12,6 +12,7 @@ from proxy import version
 from proxy.cli.cache import cache
 from proxy.cli.cache_archives import export, import_archive
 from proxy.cli.cache_upkeep import gc, purge, verify
+from proxy.cli.client_config import client_config
 from proxy.cli.config import config
 from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
@@ -49,6 +50,7 @@ cli.add_command(resolve)
 cli.add_command(platforms)
 cli.add_command(config)
 cli.add_command(cache)
+cli.add_command(client_config)
 for command in (purge, verify, gc, export, import_archive):
     cache.add_command(command)
 
