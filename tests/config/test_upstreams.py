@@ -1,5 +1,7 @@
 """Registries to pull from: which are public, and whose token services are known."""
 
+from pathlib import Path
+
 import pytest
 
 from proxy.config.upstreams import PUBLIC_HOSTS, TOKEN_HOSTS, UpstreamSettings
@@ -34,6 +36,12 @@ def test_only_a_registry_that_is_known_has_a_token_service_elsewhere(host: str) 
     for port in ("", ":443"):
         assert UpstreamSettings(name="x", url=f"https://{host}{port}").all_token_hosts[host] == set(TOKEN_HOSTS[host])
     assert UpstreamSettings(name="x", url=f"https://{host}:8443").all_token_hosts[f"{host}:8443"] == frozenset()
+
+
+def test_every_token_service_that_is_known_has_its_source_in_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "upstreams.md").read_text("utf-8")
+    for registry, hosts in TOKEN_HOSTS.items():
+        assert all(f"`{host}`" in text for host in (registry, *hosts))
 
 
 def test_token_services_are_known_for_registries_that_another_one_may_lead_on_to() -> None:
