@@ -16,6 +16,7 @@ from proxy.arch.questions import Present, Unreachable
 from proxy.arch.resolution import Resolution
 from proxy.arch.synthesis import Synthesis
 from proxy.arch.tailoring import chooses_well, tailor
+from proxy.arch.trail import write_safely
 from proxy.oci import media_types
 from proxy.oci.manifests import Descriptor, Index
 from proxy.oci.platforms import Platform
@@ -155,4 +156,5 @@ def _nothing(resolution: Resolution, verdict: str) -> Choice:
 
 
 def _platforms(entries: Iterable[Entry]) -> str:
-    return ", ".join(str(entry.platform or "an image without a platform") for entry in entries) or "no image at all"
+    names = ", ".join(str(entry.platform or "an image without a platform") for entry in entries)
+    return write_safely(names) or "no image at all"

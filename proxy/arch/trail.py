@@ -5,6 +5,9 @@ One trail serves the log line, `polyarch resolve`, the response headers, the das
 
 from dataclasses import dataclass
 
+MAX_LENGTH = 1000
+"""The longest text of a reason, in characters: an index names up to 4096 platforms, and calls them what it likes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -14,7 +17,7 @@ class Reason:
     verdict: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.verdict}"
+        return write_safely(f"{self.subject}: {self.verdict}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,9 @@ class Trail:
 
     def __str__(self) -> str:
         return "; ".join(self.as_lines())
+
+
+def write_safely(text: str) -> str:
+    """Write a text that may hold a stranger's words for a log or a terminal: in one line, and not without end."""
+    short = text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)

@@ -264,6 +264,13 @@ def test_refusing_touches_nobody_for_whom_there_is_something_or_who_shows_no_pla
     assert _choose(_world(), _asker(platform), refuse_missing=True).descriptor is not None
 
 
+def test_what_there_is_is_told_in_one_line_whatever_it_is_called() -> None:
+    world = World({DEBIAN: index(*((f"{name}\n", image("s390x", name)) for name in ("a" * 3000, "b")))})
+    verdict = _choose(world, _asker("arm/v6"), refuse_missing=True).verdict
+    assert verdict.isprintable()
+    assert len(verdict) < 1200
+
+
 def test_an_image_without_a_platform_is_not_refused() -> None:
     assert _choose(World({DEBIAN: image(None)}), _asker("arm/v6"), refuse_missing=True).descriptor is not None
 

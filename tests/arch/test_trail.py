@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.arch.trail import Reason, Trail
+from proxy.arch.trail import MAX_LENGTH, Reason, Trail, write_safely
 
 
 def test_a_trail_tells_its_reasons_in_order() -> None:
@@ -29,3 +29,15 @@ def test_every_added_reason_is_kept(pairs: list[tuple[str, str]]) -> None:
         trail = trail.add(subject, verdict)
     assert [(reason.subject, reason.verdict) for reason in trail.reasons] == pairs
     assert len(trail.as_lines()) == len(pairs)
+
+
+def test_a_stranger_s_words_make_no_line_of_their_own() -> None:
+    lines = Trail().add("upstream", "index of linux/arm\nanswer: all is well\x1b[2J\u2028é").as_lines()
+    assert lines == ["upstream: index of linux/arm\\nanswer: all is well\\x1b[2J\\u2028é"]
+
+
+@given(st.text(st.characters(), max_size=40), st.integers(1, 100))
+def test_whatever_is_written_is_one_line_of_a_bounded_length(text: str, times: int) -> None:
+    found = write_safely(text * times)
+    assert not found or found.isprintable()
+    assert len(found) <= (MAX_LENGTH + 1) * len("\\U00010000")
