@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.arch.choice import Asker, Choice, choose
 from proxy.arch.compatibility import can_run
-from proxy.arch.detection import Assignment, ClientHints, detect
+from proxy.arch.detection import AnswerMode, Assignment, ClientHints, detect
 from proxy.arch.picking import Rule, list_own_labels, rule_of, take_best, take_own_architecture, take_own_variants
 from proxy.arch.questions import Present
 from proxy.arch.resolution import Resolution
@@ -42,6 +42,11 @@ class Client:
     accepted: frozenset[str] = media_types.MANIFESTS
 
     @property
+    def asker(self) -> Asker:
+        detection = detect(self.hints)
+        return Asker(detection, self.accepted, wants_manifest=detection.answer is AnswerMode.MANIFEST)
+
+    @property
     def machine(self) -> Platform:
         platform = detect(self.hints).platform
         assert platform is not None
@@ -61,12 +66,20 @@ def _assigned(rule: Rule, platform: str) -> Client:
     return Client(hints, rule, (linux(platform),))
 
 
-clients = st.builds(_docker, st.sampled_from(VERSIONS), st.sampled_from(MACHINES)) | st.builds(
-    _assigned,
-    st.sampled_from((take_best, take_own_variants, take_own_architecture)),
-    st.sampled_from(("amd64", "386", "arm64", "arm/v8", "arm/v7", "arm/v6", "arm/v5")),
-)
+def _named(platform: str) -> Client:
+    """Name a platform in the path, which is answered the one image."""
+    hints = ClientHints(
+        path_word=f"linux-{platform.replace('/', '-')}", user_agent="docker/20.10.24 os/linux arch/amd64"
+    )
+    return Client(hints, take_best, (linux(platform),))
 
+
+_names = st.sampled_from(("amd64", "386", "arm64", "arm/v8", "arm/v7", "arm/v6", "arm/v5"))
+clients = st.one_of(
+    st.builds(_docker, st.sampled_from(VERSIONS), st.sampled_from(MACHINES)),
+    st.builds(_assigned, st.sampled_from((take_best, take_own_variants, take_own_architecture)), _names),
+    st.builds(_named, _names),
+)
 _PLATFORMS = ("amd64", "386", "arm64", "arm64/v8", "arm/v8", "arm/v7", "arm/v6", "arm/v5")
 
 
@@ -74,7 +87,7 @@ _PLATFORMS = ("amd64", "386", "arm64", "arm64/v8", "arm/v8", "arm/v7", "arm/v6",
 def crowded_scenes(draw: st.DrawFn) -> Scene:
     """Worlds in which upstream's index has many entries, in any order, each its own image."""
     scene = draw(scenes())
-    listed = draw(st.lists(st.sampled_from(_PLATFORMS), max_size=8, unique=True))
+    listed = draw(st.lists(st.sampled_from(_PLATFORMS), min_size=2, max_size=8, unique=True))
     images = [(platform, image(platform, f"upstream {platform}", is_oci=draw(st.booleans()))) for platform in listed]
     scene.world.publish(NAME, index(*images, is_oci=draw(st.booleans())))
     return scene
@@ -107,8 +120,7 @@ def test_no_machine_is_led_to_what_it_cannot_run_while_something_that_it_can_run
     Indexes in indexes are left out: what their labels promise is not always what is inside.
     """
     resolution = scene.look()
-    asker = Asker(detect(client.hints), client.accepted)
-    choice = choose(resolution, asker, refuse_missing=scene.policy.refuse_missing)
+    choice = choose(resolution, client.asker, refuse_missing=scene.policy.refuse_missing)
     runnable = {entry.descriptor.digest for entry in resolution.entries if _runs(client, entry.platform)}
     if not runnable:
         return
@@ -131,7 +143,7 @@ def test_no_machine_is_led_to_what_it_cannot_run_while_something_that_it_can_run
 @given(scenes() | crowded_scenes(), clients)
 def test_what_tells_no_platform_is_taken_by_nobody_for_whom_something_else_runs(scene: Scene, client: Client) -> None:
     resolution = scene.look()
-    choice = choose(resolution, Asker(detect(client.hints), client.accepted))
+    choice = choose(resolution, client.asker)
     if choice.descriptor is not None and choice.descriptor.is_index:
         listed = _listed(resolution, choice)
         is_there = any(_runs(client, entry.platform) and _is_kin(client, entry) for entry in listed)
