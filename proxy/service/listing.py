@@ -106,7 +106,7 @@ class Listings:
             pass
         try:
             return await self._upstream.fetch_manifest(repository, f"{digest.algorithm}-{digest.encoded[:64]}")
-        except (ManifestUnknown, UpstreamRefused):
+        except (ManifestUnknown, UpstreamRefused, UpstreamMisbehaved):  # an error here would end Docker's pull (29.1)
             return None
 
     async def _remember(self, repository: str, origin: str, digest: Digest, found: FetchedManifest | None) -> bytes:
