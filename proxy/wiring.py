@@ -1,35 +1,22 @@
 """The composition root: settings become running objects, opened and closed by one async context manager."""
 
-import random
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp import ThreadedResolver
-
-from proxy import version
 from proxy.config.schema import Settings
-from proxy.config.upstreams import UpstreamSettings
-from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidSetting
-from proxy.oci.references import DOCKER_HUB, normalise_registry
+from proxy.frontage import Frontage, Memory, Shared
 from proxy.policies import (
-    asks_proposal,
     build_clients,
     build_fill_policy,
-    build_freshness,
-    build_policy,
     cache_limits,
     list_doors,
     list_private,
 )
-from proxy.ports import BlobStore, Catalog, Clock, Events, Purpose, Upstream
+from proxy.ports import BlobStore, Catalog, Clock, Events
 from proxy.server.clients import Clients
 from proxy.server.connections import RegistryServer, build_server
 from proxy.server.doors import Door
@@ -39,13 +26,12 @@ from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.fill import Fills, FillTools
 from proxy.service.housekeeping import Housekeeper
-from proxy.service.listing import Listings
-from proxy.service.lookups import Lookups, LookupTools
+from proxy.service.lookups import LookupTools
 from proxy.service.manifests import Manifests
-from proxy.service.pull import Puller, PullTools
+from proxy.service.pull import PullTools
 from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.service.recency import Recency
-from proxy.service.resolver import Resolver, ResolverTools
+from proxy.service.resolver import ResolverTools
 from proxy.service.room import Room
 from proxy.service.small_blobs import SmallBlobs
 from proxy.service.stock import HouseTools
@@ -55,13 +41,6 @@ from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import LayoutIndex
 from proxy.storage.layout_tags import read_tags
-from proxy.upstream.addresses import GuardedResolver
-from proxy.upstream.authorization import Credentials
-from proxy.upstream.client import RegistryClient
-from proxy.upstream.exchange import Endpoint, Exchange, Wire
-from proxy.upstream.metering import MeteredTransport, NoMeter
-from proxy.upstream.offline import OfflineUpstream
-from proxy.upstream.transport import AiohttpTransport, build_session
 
 CATALOG_FILE = "catalog.sqlite"
 CONNECTIONS = 100
@@ -98,41 +77,43 @@ class Running:
     entrances: tuple[Entrance, ...]
     """The server's own address first."""
     fronts: dict[str, Front]
-    clients: Clients
+    handler: RegistryHandler
     store: BlobStore
     catalog: Catalog
     housekeeper: Housekeeper
     owns_cache: bool
     """False where another process had the cache folder open before."""
+    change: Callable[[Settings], None]
+    """Takes other settings for requests to come, all of them or none: raises InvalidSetting. Addresses, the cache
+    folder and how much memory is used stay as they are."""
+
+    @property
+    def clients(self) -> Clients:
+        """How clients are told apart."""
+        return self.handler.clients
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
-    """Who knows of content beside the store and the catalog."""
+class _Changing:
+    """Everything that can be changed while it runs."""
 
-    fills: list[Fills] = field(default_factory=list)
-    forgetters: list[Callable[[Collection[Digest] | None], None]] = field(default_factory=list)
+    cache: Path
+    frontage: Frontage
+    handler: RegistryHandler
+    fills: Fills
+    housekeeper: Housekeeper
+    entrances: Sequence[Entrance]
 
-    def find_written(self, digest: Digest) -> int | None:
-        """Answer how much is written of a blob that is being filled, or None."""
-        return next((found for fills in self.fills if (found := fills.find_written(digest)) is not None), None)
-
-    def forget(self, digests: Collection[Digest] | None) -> None:
-        """Forget content that has left; all of it if none is named."""
-        for forget in self.forgetters:
-            forget(digests)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What the parts for each upstream have in common."""
-
-    settings: Settings
-    lookups: LookupTools
-    resolver: ResolverTools
-    pull: PullTools
-    clock: Clock
-    memory: _Memory
+    def __call__(self, settings: Settings) -> None:
+        clients, limits = build_clients(settings), cache_limits(settings, self.cache)
+        doors = {listen: door for listen, _, _, door in list_doors(settings)}
+        self.frontage.change(settings)  # the last that may fail
+        self.handler.clients = clients
+        self.fills.change(build_fill_policy(settings))
+        self.housekeeper.occupancy.limits = limits
+        for entrance in self.entrances:
+            if (door := doors.get(entrance.listen)) is not None:
+                entrance.door.change(door.listeners)
 
 
 @asynccontextmanager
@@ -153,26 +134,25 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         store, catalog, owner, owns_cache = await _open_cache(settings, cache, clock, events, stack)
         recency = Recency(catalog, clock)
         owner.start(recency.run(), name="recency")
-        memory = _Memory()
+        memory = Memory()
         house = HouseTools(store, catalog, clock, events, lambda: recency.recent, memory.find_written, memory.forget)
         housekeeper = Housekeeper(house, cache_limits(settings, cache))
         shared = _share(settings, house, catalog, owner, recency, housekeeper, memory)
-        fronts = {
-            normalise_registry(upstream.name): await _open_front(upstream, shared, stack)
-            for upstream in settings.upstreams
-        }
+        frontage = Frontage(shared, owner)
+        stack.push_async_callback(frontage.aclose)
+        frontage.change(settings)
         if owns_cache:
             owner.start(housekeeper.run(), name="housekeeping")
         stack.callback(_tell_served, events, shared.pull.tally)
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
-        clients = build_clients(settings)
-        handler = RegistryHandler(fronts, Contents(store, small), clock, clients)
+        handler = RegistryHandler(frontage.fronts, Contents(store, small), clock, build_clients(settings))
         entrances = tuple(
             Entrance(listen, certificate, key, door, build_server(handler, door, events, clock))
             for listen, certificate, key, door in list_doors(settings)
         )
-        yield Running(entrances, fronts, clients, store, catalog, housekeeper, owns_cache)
+        changing = _Changing(cache, frontage, handler, shared.pull.fills, housekeeper, entrances)
+        yield Running(entrances, frontage.fronts, handler, store, catalog, housekeeper, owns_cache, changing)
 
 
 async def _open_cache(
@@ -200,8 +180,8 @@ def _share(
     owner: TaskOwner,
     recency: Recency,
     room: Room,
-    memory: _Memory,
-) -> _Shared:
+    memory: Memory,
+) -> Shared:
     store, events, clock = house.store, house.events, house.clock
     caching = Caching(events)
     manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory // 2)
@@ -211,8 +191,7 @@ def _share(
     lookups = LookupTools(
         catalog, store, manifests, fills, clock, events, flights=SingleFlight(owner), fetches=SingleFlight(owner)
     )
-    return _Shared(
-        settings,
+    return Shared(
         lookups,
         ResolverTools(catalog, manifests, clock, events, SingleFlight(owner)),
         PullTools(catalog, store, manifests, fills, events, owner, Tally(), recency.note),
@@ -232,78 +211,3 @@ async def begin_rebuilding(
     """Put back the tags of a lost catalog, before the layout's index is written anew; answer who does the rest."""
     await restore_tags(catalog, read_tags(store.root))
     return Rebuilding(RebuildTools(store, catalog, clock, events, list_private(settings)))
-
-
-async def _open_front(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Front:
-    name = normalise_registry(upstream.name)
-    client = await _open_upstream(upstream, shared, stack)
-    freshness = build_freshness(shared.settings, upstream)
-    lookups = Lookups(name, client, freshness, shared.lookups)
-    resolver = Resolver(lookups, build_policy(shared.settings, upstream), shared.resolver)
-    shared.memory.forgetters.append(resolver.forget)
-    tools = shared.pull
-    listings = Listings(name, client, tools.manifests, tools.catalog, freshness, shared.clock)
-    puller = Puller(name, client, lookups, resolver, listings, tools)
-    is_hub = name == DOCKER_HUB
-    return Front(puller, has_library=is_hub, has_words=asks_proposal(shared.settings.candidates, upstream))
-
-
-async def _open_upstream(upstream: UpstreamSettings, shared: _Shared, stack: AsyncExitStack) -> Upstream:
-    if shared.settings.cache.offline:
-        return OfflineUpstream(normalise_registry(upstream.name))
-    return await _open_client(upstream, shared.clock, stack)
-
-
-async def _open_client(upstream: UpstreamSettings, clock: Clock, stack: AsyncExitStack) -> RegistryClient:
-    endpoint = _endpoint(upstream)
-    tls = _tls(upstream)
-    resolver = ThreadedResolver()
-    guard = GuardedResolver(resolver, upstream_host=urlsplit(endpoint.url).hostname or "")
-    wire = Wire(
-        direct=_metered(build_session(resolver, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.TOKEN),
-        guarded=_metered(build_session(guard, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.REDIRECT),
-        guard=guard,
-        clock=clock,
-        random=random.random,
-    )
-    client = RegistryClient(Exchange(endpoint, wire, user_agent=f"polyarch/{version.VERSION}"))
-    stack.push_async_callback(client.aclose)
-    return client
-
-
-def _metered(session: aiohttp.ClientSession, endpoint: Endpoint, clock: Clock, other: Purpose) -> MeteredTransport:
-    return MeteredTransport(AiohttpTransport(session), endpoint.name, NoMeter(), clock, other=other)
-
-
-def _endpoint(upstream: UpstreamSettings) -> Endpoint:
-    return Endpoint(
-        name=normalise_registry(upstream.name),
-        url=upstream.address,
-        token_hosts=upstream.all_token_hosts,
-        credentials=_credentials(upstream),
-        timeout_seconds=upstream.timeout,
-        connect_timeout_seconds=upstream.connect_timeout,
-        stall_timeout_seconds=upstream.stall_timeout,
-    )
-
-
-def _credentials(upstream: UpstreamSettings) -> Credentials | None:
-    if not upstream.username:
-        return None
-    password = upstream.password
-    if upstream.password_file is not None:
-        try:
-            password = upstream.password_file.read_text("utf-8").strip()
-        except OSError as error:
-            raise InvalidSetting(f"password_file {upstream.password_file}: {error.strerror}") from error
-    return Credentials(upstream.username, password, upstream.repositories)
-
-
-def _tls(upstream: UpstreamSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if upstream.ca_file is not None:
-        try:
-            context.load_verify_locations(upstream.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidSetting(f"ca_file {upstream.ca_file}: {error}") from error
-    return context

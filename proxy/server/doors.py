@@ -30,6 +30,10 @@ class Door:
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         """Take the listeners of the address; of those without a host name, the first is for everybody else."""
+        self.change(listeners)
+
+    def change(self, listeners: Iterable[Listener]) -> None:
+        """Take other listeners, for requests to come."""
         known = tuple(listeners)
         self._by_host = {normalise_host(one.host): one for one in known if one.host}
         self._others = next((one for one in known if not one.host), MAIN)

@@ -84,7 +84,8 @@ class RegistryHandler:
         self._fronts = fronts
         self._contents = contents
         self._clock = clock
-        self._clients = clients
+        self.clients = clients
+        """How clients are told apart; may be replaced at any time."""
         self._heads = TagHeads()
 
     async def handle(self, request: web.BaseRequest, door: Door) -> web.StreamResponse:
@@ -96,17 +97,17 @@ class RegistryHandler:
         if request.method not in READ_METHODS:
             raise Unsupported("this registry is read-only: push to its upstream", headers={"Allow": "GET, HEAD"})
         path, listener = raw_path_of(request), door.find(host_of(request))
-        word = find_whoami(path, self._clients.vocabulary) if path.endswith(WHOAMI) else None
+        word = find_whoami(path, self.clients.vocabulary) if path.endswith(WHOAMI) else None
         if word is not None:
-            return whoami_response(self._clients.see(request, word, listener))
+            return whoami_response(self.clients.see(request, word, listener))
         route = read_route(path)
         resource = route.resource
         if isinstance(resource, Ping):
-            check_prefix(self._fronts, route.prefix, self._clients.vocabulary)
+            check_prefix(self._fronts, route.prefix, self.clients.vocabulary)
             return web.json_response({}, headers=API_VERSION)
         namespace = namespace_of(request)
         found = locate(
-            self._fronts, namespace, listener.upstream, route.prefix, resource.repository, self._clients.vocabulary
+            self._fronts, namespace, listener.upstream, route.prefix, resource.repository, self.clients.vocabulary
         )
         asked = _Asked(request, listener, found.front, found.place, namespace)
         match resource:
@@ -120,7 +121,7 @@ class RegistryHandler:
                 return await _referrers(asked, digest)
 
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
-        client = self._clients.see(asked.request, asked.place.path_word, asked.listener)
+        client = self.clients.see(asked.request, asked.place.path_word, asked.listener)
         asker = client.make_asker(accepted_by(asked.request))
         answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
         return self._document(asked, answer, self._heads.find(answer, client.detection, asked.namespace))

@@ -11,7 +11,7 @@ Where the store has no room, the fill ends, and its readers go on without it (`s
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from proxy.oci.digests import Digest
@@ -340,6 +340,10 @@ class Fills:
         self._tools = tools
         self._owner = owner
         self._running: dict[Digest, Fill] = {}
+
+    def change(self, policy: FillPolicy) -> None:
+        """Take another policy, for fills to come."""
+        self._tools = replace(self._tools, policy=policy)
 
     def find(self, digest: Digest) -> Fill | None:
         """Answer the fill of a blob that is under way, or None. One that has failed is none: the next try is clean."""

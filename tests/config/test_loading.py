@@ -139,6 +139,7 @@ SCALARS = {
     "POLYARCH_SERVER_LISTEN": ("127.0.0.1:7", ("127.0.0.1", 7)),
     "POLYARCH_SERVER_TLS_CERTIFICATE": ("/etc/tls.crt", Path("/etc/tls.crt")),
     "POLYARCH_SERVER_TLS_KEY": ("/etc/tls.key", Path("/etc/tls.key")),
+    "POLYARCH_SERVER_DRAIN_SECONDS": ("2m", 120.0),
     "POLYARCH_SERVER_TRUSTED_PROXIES": ("10.0.0.0/8,::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
     "POLYARCH_LOG_LEVEL": ("debug", "debug"),
     "POLYARCH_LOG_FORMAT": ("json", "json"),

@@ -1,0 +1,81 @@
+import asyncio
+import gc
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from proxy.upstream.offline import OfflineUpstream
+from proxy.upstream.pool import OpenUpstream, Plan, UpstreamPool
+
+
+class Bench:
+    """A pool, and what was opened and closed."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.pool = UpstreamPool(self._start)
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.ensure_future(coroutine))
+
+    def plan(self, name: str, terms: object) -> Plan:
+        label = f"{name}={terms}"
+
+        async def aclose() -> None:
+            self.closed.append(label)
+
+        def open_upstream() -> OpenUpstream:
+            self.opened.append(label)
+            return OpenUpstream(OfflineUpstream(label), aclose)
+
+        return Plan(terms, open_upstream)
+
+    async def settle(self) -> None:
+        gc.collect()
+        await asyncio.sleep(0)
+        await asyncio.gather(*self.tasks)
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_client_whose_terms_stay_is_kept(bench: Bench) -> None:
+    first = bench.pool.change({"a": bench.plan("a", 1), "b": bench.plan("b", 1)})
+    second = bench.pool.change({"a": bench.plan("a", 1), "b": bench.plan("b", 2)})
+    assert second["a"] is first["a"]
+    assert second["b"] is not first["b"]
+    assert bench.opened == ["a=1", "b=1", "b=2"]
+
+
+async def test_one_that_is_replaced_is_closed_when_nobody_uses_it_any_more(bench: Bench) -> None:
+    in_use = bench.pool.change({"a": bench.plan("a", 1)})["a"]
+    bench.pool.change({"a": bench.plan("a", 2)})
+    await bench.settle()
+    assert (bench.closed, bench.pool.retired) == ([], 1)
+    assert "1 retired" in repr(bench.pool)
+    del in_use
+    await bench.settle()
+    assert (bench.closed, bench.pool.retired) == (["a=1"], 0)
+
+
+async def test_one_that_is_let_go_of_in_another_thread_is_closed_here(bench: Bench) -> None:
+    held = [bench.pool.change({"a": bench.plan("a", 1)})["a"]]
+    bench.pool.change({})
+    await asyncio.to_thread(held.clear)
+    await bench.settle()
+    assert bench.closed == ["a=1"]
+
+
+async def test_at_the_end_all_are_closed_whoever_uses_them(bench: Bench) -> None:
+    in_use = bench.pool.change({"a": bench.plan("a", 1)})
+    bench.pool.change({"a": bench.plan("a", 2)})
+    await bench.pool.aclose()
+    assert sorted(bench.closed) == ["a=1", "a=2"]
+    del in_use
+    await bench.settle()
+    assert sorted(bench.closed) == ["a=1", "a=2"]
