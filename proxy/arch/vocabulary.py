@@ -25,7 +25,7 @@ _ARCHITECTURES = frozenset({platform.architecture for platform in WORDS.values()
 _VARIANTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "arm": re.compile(r"v[4-8]"),
-        "arm64": re.compile(r"(v8\.[0-9]|v9(\.[0-9])?)?"),
+        "arm64": re.compile(r"(v8\.[0-9]|v9(\.[0-7])?)?"),
         "amd64": re.compile(r"(v[2-4])?"),
         "386": re.compile(r""),
     }

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.arch.compatibility import runs
 from proxy.arch.detection import (
     EVIDENCE,
     MAX_PLATFORM_LENGTH,
@@ -113,6 +114,7 @@ def test_each_row_overrides_all_that_come_after_it(first: int) -> None:
         {"path_word": "nonsense"},
         {"header": "nonsense"},
         {"header": "linux/arm/v9000"},
+        {"header": "linux/arm64/v9.8"},  # no such level: it would run nothing that has a name
         {"header": "linux/arm/v6" + " " * MAX_PLATFORM_LENGTH},
         {"user_agent": PI_ZERO.replace("docker", "forged")},
         {"listener": Assignment(), "rule": Assignment()},
@@ -167,14 +169,23 @@ _platforms = st.none() | st.sampled_from([AMD64, Platform("linux", "arm", "v6")]
 _assignments = st.builds(Assignment, _platforms, st.none() | st.sampled_from(AnswerMode))
 
 
+_parts = st.sampled_from(
+    ("linux", "windows", "arm", "arm64", "amd64", "v5", "v6", "v8.1", "v8.10", "v9.8", "v99", "", "-", "..", "unknown")
+)
+_triples = st.lists(_parts, max_size=5).map("/".join)
+_long = st.builds(lambda text, times: text * times, st.text(min_size=1, max_size=8), st.integers(100, 5000))
+_texts = any_text | _triples | _triples.map(lambda text: text.replace("/", "-")) | _long
+_user_agents = st.sampled_from(["", PI_ZERO]) | _texts | st.builds(str.__add__, st.just(PI_ZERO), _texts)
+
+
 @given(
     st.builds(
         ClientHints,
-        st.sampled_from(["", *PROPOSAL]) | any_text,
-        st.sampled_from(["", "arm6"]) | any_text,
+        st.sampled_from(["", *PROPOSAL]) | _texts,
+        st.sampled_from(["", "arm6"]) | _texts,
         _assignments,
         _assignments,
-        st.sampled_from(["", PI_ZERO]) | any_text,
+        _user_agents,
     ),
     st.none() | st.just(AMD64),
 )
@@ -185,3 +196,13 @@ def test_arbitrary_hints_are_detected_with_their_evidence(hints: ClientHints, de
     asked = tuple(name for name in detection.considered if name != "default")
     assert asked == ROWS[: len(asked)]
     assert detection.evidence in {detection.considered[-1], "none"}
+    # A machine is a machine: whatever was shown, there is something that it runs, and itself first.
+    assert detection.platform is None or runs(detection.platform)[0] == detection.platform.normalised()
+
+
+@given(_texts, _texts)
+def test_an_arbitrary_path_is_taken_apart_or_is_none(prefix: str, repository: str) -> None:
+    found = split_path_platform(prefix, repository)
+    if found is not None and found.word:
+        assert detect(ClientHints(path_word=found.word)).evidence == "path"
+    assert (found is None) is (bool(prefix) and detect(ClientHints(path_word=prefix)).platform is None)
