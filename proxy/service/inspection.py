@@ -165,7 +165,12 @@ class Inspection:
     def _answered(self, record: TagRecord, inventory: Inventory) -> Descriptor | None:
         answer = inventory.answers.get((record.upstream, record.repository, record.tag))
         size = None if answer is None else self._store.find_size(answer)
-        return None if answer is None or size is None else Descriptor("", answer, size)
+        if answer is None or size is None:
+            return None
+        # What was made of the tag before it moved stays for whoever pinned it, but is the answer no more.
+        made_of = inventory.contents.get(answer)
+        is_current = record.descriptor is None or not made_of or record.descriptor.digest in made_of
+        return Descriptor("", answer, size) if is_current else None
 
     def __repr__(self) -> str:
         return f"<Inspection of {self._store!r}>"

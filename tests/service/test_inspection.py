@@ -8,8 +8,22 @@ from proxy.ports import Pin, TagRecord, TagState
 from proxy.service.freshness import Freshness
 from proxy.service.inspection import Inspection, RepositoryUsage, fits
 from tests.fakes.clock import ManualClock
+from tests.fakes.upstream import FakeUpstream
 from tests.lab.images import build_image, build_index
-from tests.service.bench import AMD64, ARM_V7, DEBIAN, HUB, Kept, address, jessie, put_blob
+from tests.service.bench import (
+    AMD64,
+    ARM_V7,
+    DEBIAN,
+    HUB,
+    SOURCES,
+    Kept,
+    address,
+    asker,
+    jessie,
+    open_bench,
+    publish_jessie,
+    put_blob,
+)
 from tests.service.stocking import blobs_of, stock
 
 INDEX = build_index([jessie(AMD64), jessie(ARM_V7)])
@@ -131,3 +145,23 @@ async def test_an_image_that_shares_nothing_has_its_own_size(kept: Kept, inspect
     await stock(kept, image, "1", repository="me/app")
     (listed,) = await inspection.list_images()
     assert listed.size == sum(len(blob.content) for blob in blobs_of(image))
+
+
+async def test_what_was_made_of_a_tag_before_it_moved_is_not_what_a_client_gets() -> None:
+    """Upstream's image had nothing for ARM, so an index was made; its next one has all, and is the answer itself."""
+    upstream, kept, full = FakeUpstream(), Kept(), build_index([build_image(one) for one in SOURCES])
+    publish_jessie(upstream)
+    async with open_bench(upstream, kept) as bench:
+        looking = Inspection(kept.store, kept.catalog, Freshness(), bench.clock)
+        made = await bench.puller.get_tag((DEBIAN,), "jessie", asker())
+        (image,) = await looking.list_images("debian")
+        assert image.answer == made.descriptor.digest
+        upstream.push(f"{DEBIAN}:jessie", full)
+        bench.clock.tick(Freshness().tag_seconds)
+        answer = await bench.puller.get_tag((DEBIAN,), "jessie", asker())
+        assert answer.content == full.manifest.content
+        (image,) = await looking.list_images("debian")
+        assert image.answer is None
+        found = await looking.find(Reference.parse("debian:jessie"))
+    assert found is not None
+    assert found.digest == answer.descriptor.digest
