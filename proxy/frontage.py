@@ -37,6 +37,7 @@ from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Endpoint, Exchange, Wire
 from proxy.upstream.metering import MeteredTransport, NoMeter
 from proxy.upstream.offline import OfflineUpstream
+from proxy.upstream.password_files import PasswordFile
 from proxy.upstream.pool import OpenUpstream, Plan, UpstreamPool
 from proxy.upstream.transport import AiohttpTransport, build_session
 
@@ -175,13 +176,15 @@ def _endpoint(upstream: UpstreamSettings) -> Endpoint:
 def _credentials(upstream: UpstreamSettings) -> Credentials | None:
     if not upstream.username:
         return None
-    password = upstream.password
-    if upstream.password_file is not None:
-        try:
-            password = upstream.password_file.read_text("utf-8").strip()
-        except OSError as error:
-            raise InvalidSetting(f"password_file {upstream.password_file}: {error.strerror}") from error
-    return Credentials(upstream.username, password, upstream.repositories)
+    if upstream.password_file is None:
+        return Credentials(upstream.username, upstream.password, upstream.repositories)
+    try:
+        file = PasswordFile(upstream.password_file)
+    except OSError as error:
+        raise InvalidSetting(f"password_file {upstream.password_file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidSetting(f"password_file {upstream.password_file}: not UTF-8") from error
+    return Credentials(upstream.username, file.read(), upstream.repositories, current=file.read)
 
 
 def _tls(upstream: UpstreamSettings) -> ssl.SSLContext:

@@ -75,7 +75,9 @@ class UpstreamSettings:
     )
     username: str = setting(parse_text, "A user there; anonymous if empty.", default="")
     password: str = setting(parse_text, "That user's password or access token.", default="", repr=False)
-    password_file: Path | None = setting(parse_path, "A file with the password in it, instead.", default=None)
+    password_file: Path | None = setting(
+        parse_path, "A file with the password in it, instead; read again whenever it changes.", default=None
+    )
     repositories: tuple[str, ...] = setting(
         parse_texts,
         "The repositories that the user is for: whatever they hold, every client of this proxy can pull.",

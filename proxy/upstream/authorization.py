@@ -31,6 +31,8 @@ class Credentials:
     password: str = field(repr=False)
     repositories: tuple[str, ...] = ()
     """Shell patterns: `me/*`, `library/debian`."""
+    current: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    """Answers the password of the moment, where it changes."""
 
     def cover(self, repository: str) -> bool:
         """Tell whether they may be used for a repository."""
@@ -39,7 +41,8 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The `Authorization` of the Basic scheme (RFC 7617)."""
-        pair = f"{self.username}:{self.password}".encode()
+        password = self.current() if self.current is not None else self.password
+        pair = f"{self.username}:{password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
