@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -53,6 +54,14 @@ class Listening:
         self._sites.append(_Site(entrance, runner, certificate))
         context = None if certificate is None else certificate.context
         self.addresses.append(await _listen(runner, *entrance.listen, context))
+
+    def change(self, certificates: Mapping[tuple[str, int], Certificate]) -> None:
+        """Take other certificates for the addresses, and what was renewed in the files of those that stay."""
+        for site in self._sites:
+            other = certificates.get(site.entrance.listen)
+            if site.certificate is not None and other is not None:
+                site.certificate.follow(other)
+        self.renew()
 
     def renew(self) -> None:
         """Take certificates that were renewed; one that is of no use leaves the old one in place."""

@@ -2,16 +2,19 @@
 
 import asyncio
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
+from structlog.typing import FilteringBoundLogger
 
 from proxy.cli.listening import Listening
 from proxy.cli.options import cache_directory, read_settings, settings_options
 from proxy.cli.orders import Orders, Supervisor
+from proxy.cli.reloading import Reloading, Takers
 from proxy.config.loading import read_environment
 from proxy.config.schema import Settings
 from proxy.oci.errors import Unavailable
@@ -26,6 +29,16 @@ CLOSE_SECONDS = 10.0
 """How long the end may take beside the answers that are waited for, as the supervisor is told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is needed to take other settings."""
+
+    read: Callable[[], Settings]
+    """Reads them, from where they were read at first."""
+    log: Callable[[Settings], None]
+    """Makes log lines be written as they say."""
+
+
 @click.command()
 @settings_options
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen.  [default: 0.0.0.0:5000]")
@@ -33,9 +46,17 @@ def serve(config_file: Path | None, cache: Path | None, upstream: str | None, li
     """Serve Docker Hub, or another registry, to machines of every architecture."""
     read = partial(read_settings, config_file, cache=cache, upstream=upstream, listen=listen)
     settings = read()
-    events = LogEvents(build_logger(settings.log.level, LogFormat(settings.log.format)))
+    events = LogEvents(_build_logger(settings))
     raise_file_limit()
-    asyncio.run(run(settings, cache_directory(settings), events))
+
+    def change_log(other: Settings) -> None:
+        events.change(_build_logger(other))
+
+    asyncio.run(run(settings, cache_directory(settings), events, Again(read, change_log)))
+
+
+def _build_logger(settings: Settings) -> FilteringBoundLogger:
+    return build_logger(settings.log.level, LogFormat(settings.log.format))
 
 
 def raise_file_limit() -> None:
@@ -45,8 +66,14 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
+async def run(settings: Settings, cache: Path, events: ServerEvents, again: Again | None = None) -> None:
     """Serve until SIGTERM or SIGINT; what is being answered then is answered to its end, within a limit.
+
+    Args:
+        settings: What to serve, and where.
+        cache: The cache folder.
+        events: Where happenings are told.
+        again: How the settings are read again on SIGHUP; by default they stay as they are.
 
     Raises:
         Unavailable: The address or the cache folder cannot be used.
@@ -61,17 +88,28 @@ async def run(settings: Settings, cache: Path, events: ServerEvents) -> None:
                 f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
             )
         listening = Listening(events)
-        drain_seconds = settings.server.drain_seconds
+        again = again or Again(lambda: settings, lambda _: None)
+        takers = Takers(again.read, partial(_check_certificates, listening), running.change, again.log)
+        reloading = Reloading(settings, takers, events, supervisor)
         try:
             for entrance in running.entrances:
                 await listening.open(entrance, certificates.get(entrance.listen))
             _tell_serving(settings, cache, running.entrances, listening.addresses, events)
             supervisor.tell_ready()
-            await orders.stop.wait()
+            async with asyncio.TaskGroup() as tasks:
+                standing = [listening.follow_certificates(), reloading.run(orders.reload)]
+                running_tasks = [tasks.create_task(one) for one in standing]
+                await orders.stop.wait()
+                for task in running_tasks:
+                    task.cancel()
             events.note("stopping", answering=listening.answering)
-            supervisor.tell_stopping(drain_seconds + CLOSE_SECONDS)
+            supervisor.tell_stopping(reloading.settings.server.drain_seconds + CLOSE_SECONDS)
         finally:
-            await listening.close(drain_seconds, orders.hurry)
+            await listening.close(reloading.settings.server.drain_seconds, orders.hurry)
+
+
+def _check_certificates(listening: Listening, settings: Settings) -> Callable[[], None]:
+    return partial(listening.change, _read_certificates(settings))
 
 
 def _read_certificates(settings: Settings) -> Mapping[tuple[str, int], Certificate]:

@@ -14,15 +14,15 @@ class Certificate:
         Raises:
             InvalidSetting: They cannot be read, or do not belong together.
         """
-        self._files, self._section = (certificate, key), section
+        self.files, self.section = (certificate, key), section
         self._seen = self._look()
         self.context = build_tls(certificate, key, section=section)
         """What connections are encrypted by: the same one for good, whatever is renewed."""
 
-    def move(self, certificate: Path, key: Path) -> None:
-        """Use other files from now on; whatever they hold is taken by the next `renew`."""
-        if (certificate, key) != self._files:
-            self._files, self._seen = (certificate, key), ()
+    def follow(self, other: "Certificate") -> None:
+        """Use another one's files from now on; whatever they hold is taken by the next `renew`."""
+        if other.files != self.files:
+            self.files, self.section, self._seen = other.files, other.section, ()
 
     def renew(self) -> bool:
         """Take what the files hold now, for connections to come; tell whether they have changed at all.
@@ -35,15 +35,15 @@ class Certificate:
             return False
         self._seen = found
         # Tried first: OpenSSL lets go of the old key as soon as it is shown a certificate that it does not fit.
-        build_tls(*self._files, section=self._section)
-        self.context.load_cert_chain(*self._files, password="")
+        build_tls(*self.files, section=self.section)
+        self.context.load_cert_chain(*self.files, password="")
         return True
 
     def _look(self) -> tuple[tuple[int, ...] | None, ...]:
-        return tuple(_stamp(file) for file in self._files)
+        return tuple(_stamp(file) for file in self.files)
 
     def __repr__(self) -> str:
-        return f"<Certificate {self._files[0]}>"
+        return f"<Certificate {self.files[0]}>"
 
 
 def _stamp(file: Path) -> tuple[int, ...] | None:

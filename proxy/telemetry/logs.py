@@ -38,6 +38,10 @@ class LogEvents:
         """Take a logger made by `build_logger`."""
         self._logger = logger
 
+    def change(self, logger: structlog.typing.FilteringBoundLogger) -> None:
+        """Take another one, from now on."""
+        self._logger = logger
+
     def note(self, event: str, /, **fields: object) -> None:
         """Tell that something happened as it should."""
         self._logger.info(event, **fields)

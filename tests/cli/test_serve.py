@@ -236,3 +236,68 @@ def test_flags_reach_the_service(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("serve", "--cache", str(tmp_path / "file"), "--listen", "127.0.0.1:0")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"polyarch: the cache folder {tmp_path}/file cannot be used")
+
+
+# Orders from outside
+
+
+async def told(program: Program, event: str, *, count: int = 1) -> None:
+    async def is_told() -> bool:
+        return program.log().count(f'"event": "{event}"') >= count
+
+    await wait_until(is_told, seconds=20, purpose=event)
+
+
+async def test_a_hangup_makes_it_read_its_settings_again(tmp_path: Path, port: int) -> None:
+    listen, config = f"127.0.0.1:{port}", tmp_path / "config.toml"
+    config.write_text(f'[server]\nlisten = "{listen}"\n')
+    command = (*COMMAND, "--config", str(config), "--cache", str(tmp_path / "c"))
+    program = Program(*command, log=tmp_path / "log", environment=ENVIRONMENT)
+    try:
+        await program.wait_for_http(f"http://{listen}/v2/")
+        async with httpx.AsyncClient(base_url=f"http://{listen}", trust_env=False) as client:
+            assert (await client.get("/whoami")).json()["evidence"] == "none"
+            config.write_text('[server]\nlisten = "127.0.0.1:1"\n[resolution]\ndefault_platform = "rpi"\n')
+            os.kill(program.pid, signal.SIGHUP)
+            await told(program, "settings.need_restart")
+            assert (await client.get("/whoami")).json()["evidence"] == "default"  # on the same connection
+            config.write_text("[resolution]\ndefault_platfrom = 1\n")
+            os.kill(program.pid, signal.SIGHUP)
+            await told(program, "settings.refused")
+            assert (await client.get("/whoami")).json()["evidence"] == "default"
+            config.write_text(f'[server]\nlisten = "{listen}"\n[log]\nlevel = "warning"\n')
+            os.kill(program.pid, signal.SIGHUP)
+
+            async def is_as_before() -> bool:
+                return bool((await client.get("/whoami")).json()["evidence"] == "none")
+
+            await wait_until(is_as_before, seconds=20, purpose="the third reading")
+        assert await program.stop() == 0
+    finally:
+        await program.kill()
+    log = program.log()
+    assert '"changed": ["resolution.default_platform"]' in log
+    assert '"settings": ["server.listen"]' in log
+    assert "unknown key resolution.default_platfrom; did you mean default_platform?" in log
+    assert "Traceback" not in log
+    assert '"event": "stopping"' not in log  # it is told at a level that is not written any more
+
+
+async def test_systemd_is_told_how_it_is(tmp_path: Path, port: int) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hearing:
+        hearing.bind(str(tmp_path / "notify"))
+        hearing.setblocking(False)
+        command = (*COMMAND, "--listen", f"127.0.0.1:{port}", "--cache", str(tmp_path / "c"))
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        program = Program(*command, log=tmp_path / "log", environment=environment)
+        receive = asyncio.get_running_loop().sock_recv
+        try:
+            async with asyncio.timeout(20):
+                assert await receive(hearing, 1000) == b"READY=1"
+                os.kill(program.pid, signal.SIGHUP)
+                assert (await receive(hearing, 1000)).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+                assert await receive(hearing, 1000) == b"READY=1"
+                os.kill(program.pid, signal.SIGTERM)
+                assert await receive(hearing, 1000) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000"
+        finally:
+            await program.stop()

@@ -86,8 +86,8 @@ def test_files_that_are_gone_leave_the_old_one(file: Path) -> None:
 
 def test_it_may_move_to_other_files(tmp_path: Path, file: Path) -> None:
     certificate = Certificate(CERTIFICATE, CERTIFICATE)
-    certificate.move(CERTIFICATE, CERTIFICATE)
+    certificate.follow(Certificate(CERTIFICATE, CERTIFICATE))
     assert certificate.renew() is False
-    certificate.move(file, file)
+    certificate.follow(Certificate(file, file, section="listener[0]"))
     assert certificate.renew() is True
     assert shakes_hands(certificate.context)
