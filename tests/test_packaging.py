@@ -1,0 +1,138 @@
+"""What is shipped to run polyarch with, each file held to what a server needs and an operator may expect."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy.config.loading import load_settings
+
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "deploy/systemd/polyarch.service"
+COMPOSE = ROOT / "deploy/compose/compose.yaml"
+KUBERNETES = ROOT / "deploy/kubernetes/polyarch.yaml"
+CONTAINERFILE = ROOT / "Containerfile"
+USER = 10001
+CACHE = "/var/lib/polyarch"
+EXPOSURE = 2.0
+"""The most that systemd may find fault with in the unit, of 10."""
+
+
+@pytest.fixture
+def compose() -> Any:
+    return yaml.safe_load(COMPOSE.read_text())["services"]["polyarch"]
+
+
+@pytest.fixture
+def kubernetes() -> dict[str, Any]:
+    return {one["kind"]: one for one in yaml.safe_load_all(KUBERNETES.read_text())}
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+# systemd
+
+
+def systemd_analyze(*arguments: str) -> str:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not installed")
+    finished = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    return finished.stdout + finished.stderr
+
+
+def test_the_unit_leaves_little_to_attack() -> None:
+    found = re.search(
+        r"exposure level for polyarch.service: ([0-9.]+)", systemd_analyze("security", "--offline=true", str(UNIT))
+    )
+    assert found is not None
+    assert float(found[1]) <= EXPOSURE
+
+
+def test_the_unit_is_understood(tmp_path: Path) -> None:
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/polyarch/bin/polyarch", "/bin/true"))
+    told = [line for line in systemd_analyze("verify", str(copy)).splitlines() if UNIT.name in line]
+    assert told == []
+
+
+def test_the_unit_waits_as_long_as_answers_may_go_on() -> None:
+    unit = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and line[:1] != "#")
+    assert float(unit["TimeoutStopSec"]) > load_settings(None, {}).server.drain_seconds
+    assert unit["Type"] == "notify"
+    assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert unit["ExecStart"].endswith(f"serve --cache {CACHE}")
+    assert f"/var/lib/{unit['StateDirectory']}" == CACHE
+
+
+# Compose
+
+
+def test_the_compose_file_names_real_settings(compose: Any) -> None:
+    settings = load_settings(None, compose["environment"])
+    assert settings.cache.max_bytes
+    assert seconds(compose["stop_grace_period"]) > settings.server.drain_seconds
+
+
+def test_the_compose_file_gives_no_more_than_is_needed(compose: Any) -> None:
+    assert compose["read_only"] is True
+    assert compose["cap_drop"] == ["ALL"]
+    assert compose["user"] == f"{USER}:{USER}"
+    assert compose["security_opt"] == ["no-new-privileges:true"]
+    assert compose["ports"] == ["5000:5000"]
+    assert compose["volumes"] == [f"cache:{CACHE}"]
+    assert "cache" in yaml.safe_load(COMPOSE.read_text())["volumes"]
+    assert (COMPOSE.parent / compose["build"] / "Containerfile").exists()
+
+
+# Kubernetes
+
+
+def test_the_kubernetes_objects_belong_together(kubernetes: dict[str, Any]) -> None:
+    assert set(kubernetes) == {"PersistentVolumeClaim", "Deployment", "Service"}
+    deployment, service = kubernetes["Deployment"]["spec"], kubernetes["Service"]["spec"]
+    template = deployment["template"]
+    assert deployment["selector"]["matchLabels"] == template["metadata"]["labels"] == service["selector"]
+    (container,) = template["spec"]["containers"]
+    (port,) = container["ports"]
+    assert (service["ports"][0]["targetPort"], port["containerPort"]) == (port["name"], 5000)
+    (volume,), (mount,) = template["spec"]["volumes"], container["volumeMounts"]
+    assert (mount["name"], mount["mountPath"]) == (volume["name"], CACHE)
+    assert volume["persistentVolumeClaim"]["claimName"] == kubernetes["PersistentVolumeClaim"]["metadata"]["name"]
+
+
+def test_one_process_at_a_time_has_the_cache(kubernetes: dict[str, Any]) -> None:
+    deployment = kubernetes["Deployment"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_pod_runs_with_real_settings_and_no_rights(kubernetes: dict[str, Any]) -> None:
+    pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    settings = load_settings(None, {one["name"]: one["value"] for one in container["env"]})
+    assert pod["terminationGracePeriodSeconds"] > settings.server.drain_seconds
+    assert pod["enableServiceLinks"] is False  # POLYARCH_PORT would be an unknown setting
+    assert pod["automountServiceAccountToken"] is False
+    assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, USER)
+    rights = container["securityContext"]
+    assert (rights["readOnlyRootFilesystem"], rights["allowPrivilegeEscalation"]) == (True, False)
+    assert rights["capabilities"] == {"drop": ["ALL"]}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "registry"
+
+
+# The container
+
+
+def test_the_container_file_runs_as_somebody_without_rights() -> None:
+    lines = CONTAINERFILE.read_text().splitlines()
+    assert f"USER {USER}" in lines
+    assert f"ENV POLYARCH_CACHE_DIRECTORY={CACHE}" in lines
+    assert f"VOLUME {CACHE}" in lines
+    assert lines[-1] == 'CMD ["serve"]'
