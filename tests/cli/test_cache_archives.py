@@ -76,6 +76,16 @@ def test_json_tells_the_same(invoke: Invoke, folder: Path, tmp_path: Path, pulle
     assert (image["references"], image["digest"]) == ([exported["reference"]], exported["digest"])
 
 
+def test_a_platform_may_be_written_in_the_operator_s_own_words(
+    invoke: Invoke, folder: Path, tmp_path: Path, pulled: Pulled
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[words]\nkitchen = "arm7"\n')
+    options = ("--platform", "kitchen", "--config", str(config), "--cache", str(folder))
+    result = invoke("cache", "export", "--json", "debian:jessie", str(tmp_path / "debian.tar"), *options)
+    assert json.loads(result.stdout)["platforms"] == ["linux/arm/v7"]
+
+
 @pytest.mark.parametrize("name", ["layout/", "there"])
 def test_a_folder_is_written_where_one_is_named(
     invoke: Invoke, folder: Path, tmp_path: Path, pulled: Pulled, name: str
