@@ -22,7 +22,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 from proxy.policies import asks_proposal, build_freshness, build_policy
-from proxy.ports import Clock, Purpose, Upstream
+from proxy.ports import Clock, Upstream
 from proxy.server.fronts import Front
 from proxy.service.fill import Fills
 from proxy.service.freshness import Freshness
@@ -31,6 +31,7 @@ from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.pull import Puller, PullTools
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.tasks import TaskOwner
+from proxy.spending import Purpose
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient

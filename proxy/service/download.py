@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import NotFound, RegistryError, UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
-from proxy.ports import SPENDING, BlobSource, BlobStream, Events
+from proxy.ports import BlobSource, BlobStream, Events
+from proxy.spending import SPENDING
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,13 +80,13 @@ class Holding:
 
     @property
     def whole_images(self) -> tuple[HeldImage, ...]:
-        """The images that can be run, by the order of their index."""
-        return tuple(image for image in self.images if image.is_whole and image.is_runnable)
+        """The images that can be run, by the order of their index; one that stands there under several, once."""
+        return _each_once(image for image in self.images if image.is_whole and image.is_runnable)
 
     @property
     def lacking_images(self) -> tuple[HeldImage, ...]:
-        """The images that are known, and not at hand whole."""
-        return tuple(image for image in self.images if not image.is_whole and image.is_runnable)
+        """The images that are known, and not at hand whole; each once."""
+        return _each_once(image for image in self.images if not image.is_whole and image.is_runnable)
 
 
 class Holdings:
@@ -165,6 +165,11 @@ class Holdings:
 
     def __repr__(self) -> str:
         return f"<Holdings of {self._store!r}>"
+
+
+def _each_once(images: Iterable[HeldImage]) -> tuple[HeldImage, ...]:
+    # The last entry is the image's own: an index lists what is more specific first, and aliases are for such machines.
+    return tuple({image.descriptor.digest: image for image in images}.values())
 
 
 def is_foreign(part: Descriptor) -> bool:

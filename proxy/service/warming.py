@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from proxy.oci.errors import NameUnknown, RegistryError
 from proxy.oci.references import Reference
-from proxy.ports import SPENDING, BlobStore, Clock, Ledger, Pin, Purpose, Spending
+from proxy.ports import BlobStore, Clock, Ledger, Pin
 from proxy.service.freshness import CacheState
 from proxy.service.pull import Puller
 from proxy.service.warm_plans import WarmOrder, WarmPart, WarmPlan, make_plan
+from proxy.spending import SPENDING, Purpose, Spending
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import re
 
 import httpx
 
-from proxy.ports import SPENDING, Clock, Purpose, UpstreamMeter
+from proxy.ports import Clock
+from proxy.spending import SPENDING, Purpose, UpstreamMeter
 
 _PULL = re.compile(r"/v2/.+/(manifests|blobs|tags|referrers)/[^/]+\Z")
 _PURPOSES = {

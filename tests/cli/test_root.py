@@ -46,7 +46,6 @@ def test_every_command_helps(invoke: Invoke, command: list[str]) -> None:
     "arguments",
     [
         ["serve", "--no-such-option"],
-        ["resolve"],
         ["resolve", "a", "b"],
         ["serve", "extra"],
         ["config", "chekc"],

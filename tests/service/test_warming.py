@@ -4,9 +4,10 @@ import pytest
 
 from proxy.oci.errors import UpstreamUnreachable
 from proxy.oci.manifests import ImageManifest, parse_manifest
-from proxy.ports import Pin, Purpose, Quota, Spending
+from proxy.ports import Pin, Quota
 from proxy.service.warm_plans import cost_of
 from proxy.service.warming import Ended, Moved, Planned, count_registry_requests
+from proxy.spending import Purpose, Spending
 from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.lab.images import build_image, build_index

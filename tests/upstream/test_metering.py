@@ -3,7 +3,7 @@ import asyncio
 import httpx
 import pytest
 
-from proxy.ports import SPENDING, Purpose, Spending, UpstreamMeter
+from proxy.spending import SPENDING, Purpose, Spending, UpstreamMeter
 from proxy.upstream.metering import MeteredTransport, NoMeter, find_purpose
 from tests.fakes.clock import ManualClock
 
