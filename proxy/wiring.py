@@ -79,7 +79,7 @@ class Running:
     fronts: dict[str, Front]
     handler: RegistryHandler
     store: BlobStore
-    catalog: Catalog
+    catalog: SqliteCatalog
     housekeeper: Housekeeper
     owns_cache: bool
     """False where another process had the cache folder open before."""

@@ -17,6 +17,7 @@ from proxy.cli.config import config
 from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
+from proxy.cli.warm import warm
 from proxy.oci.errors import ClientError, InvalidSetting, NotFound, PolyarchError
 
 FAILED = 1
@@ -50,6 +51,7 @@ cli.add_command(resolve)
 cli.add_command(platforms)
 cli.add_command(config)
 cli.add_command(cache)
+cli.add_command(warm)
 cli.add_command(client_config)
 for command in (purge, verify, gc, export, import_archive):
     cache.add_command(command)

@@ -1,0 +1,72 @@
+import io
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from proxy.cli.warm_display import LiveDisplay, showing_orders
+from proxy.oci.digests import Digest
+from proxy.oci.manifests import Descriptor
+from proxy.oci.media_types import DOCKER_MANIFEST
+from proxy.spending import Spending
+from proxy.warm_folder import CacheState, Ended, Moved, Planned, WarmPart, WarmPlan, WarmResult
+from tests.service.warmth import order
+
+ORDER = order("debian:jessie", "linux/amd64")
+LAYER = Descriptor("application/octet-stream", Digest.of(b"layer"), 1000)
+CONFIG = Descriptor("application/json", Digest.of(b"config"), 100)
+ROOT = Descriptor(DOCKER_MANIFEST, Digest.of(b"root"), 500)
+PARTS = (WarmPart(CONFIG, CacheState.HIT), WarmPart(LAYER, CacheState.MISS, written=200))
+PLAN = WarmPlan(ORDER, ROOT, {ORDER.platforms[0]: ROOT}, (), PARTS)
+
+
+def result(error: str = "", *, is_postponed: bool = False) -> WarmResult:
+    return WarmResult(ORDER, PLAN, Spending(), 1.25, error, is_postponed)
+
+
+def open_progress() -> Progress:
+    return Progress(console=Console(file=io.StringIO(), force_terminal=True), auto_refresh=False)
+
+
+def bars(progress: Progress) -> list[tuple[str, float, float | None]]:
+    return [(task.description, task.completed, task.total) for task in progress.tasks]
+
+
+def test_an_image_has_a_bar_and_each_part_on_its_way_another() -> None:
+    progress = open_progress()
+    display = LiveDisplay(progress)
+    display.show(Planned(PLAN))
+    assert bars(progress) == [("debian:jessie", 300, 1100)]
+    display.show(Moved(ORDER, PARTS[1], 200))
+    display.show(Moved(ORDER, PARTS[1], 600))
+    layer = f"  {LAYER.digest.encoded[:12]}"
+    assert bars(progress) == [("debian:jessie", 700, 1100), (layer, 600, 1000)]
+    display.show(Moved(ORDER, PARTS[1], 1000))
+    display.show(Moved(ORDER, PARTS[0], 100))
+    assert bars(progress) == [("debian:jessie", 1100, 1100)]
+    display.show(Ended(result()))
+
+
+def test_what_failed_says_why_and_leaves_no_bar_of_a_part() -> None:
+    progress = open_progress()
+    display = LiveDisplay(progress)
+    display.show(Planned(PLAN))
+    display.show(Moved(ORDER, PARTS[1], 300))
+    display.show(Ended(result("upstream is [gone]")))
+    assert [name for name, *_ in bars(progress)] == ["debian:jessie"]
+    assert isinstance(progress.console.file, io.StringIO)
+    assert "debian:jessie: upstream is [gone]" in progress.console.file.getvalue()
+
+
+def test_without_a_terminal_there_is_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_orders() as watch:
+        watch(Planned(PLAN))
+        watch(Moved(ORDER, PARTS[1], 300))
+        for end in (result(), result("gone"), result(is_postponed=True)):
+            watch(Ended(end))
+    assert capsys.readouterr().err.splitlines() == [
+        "debian:jessie: 800 B of 1.1 KiB to fetch",
+        "debian:jessie: done in 1.2 s",
+        "debian:jessie: gone",
+        "debian:jessie: postponed",
+    ]
