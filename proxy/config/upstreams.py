@@ -15,7 +15,7 @@ from proxy.config.parsers import (
     parse_texts,
     parse_url,
 )
-from proxy.oci.references import DOCKER_HUB
+from proxy.oci.references import DOCKER_HUB, normalise_registry
 
 DOCKER_HUB_URL = "https://registry-1.docker.io"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -90,7 +90,8 @@ class UpstreamSettings:
         """Where it is."""
         if self.url is not None:
             return self.url
-        return DOCKER_HUB_URL if self.name == DOCKER_HUB else f"https://{self.name}"
+        name = normalise_registry(self.name)
+        return DOCKER_HUB_URL if name == DOCKER_HUB else f"https://{name}"
 
     @property
     def is_public(self) -> bool:

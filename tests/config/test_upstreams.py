@@ -64,5 +64,7 @@ def test_docker_hub_s_tokens_come_from_its_own_service_and_no_other_registry_s_d
 
 
 def test_an_upstream_is_where_its_name_says_unless_told() -> None:
-    assert UpstreamSettings(name="ghcr.io").address == "https://ghcr.io"
+    assert UpstreamSettings(name="GHCR.io").address == "https://ghcr.io"
+    for name in ("docker.io", "Docker.io", "index.docker.io"):
+        assert UpstreamSettings(name=name).address == "https://registry-1.docker.io"
     assert UpstreamSettings(name="x", url="http://127.0.0.1:1").address == "http://127.0.0.1:1"
