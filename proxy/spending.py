@@ -29,6 +29,23 @@ class UpstreamMeter(Protocol):
 
 
 @dataclass(slots=True)
+class Traffic:
+    """What has gone through since the start: plain numbers, for what happens too often to be told each time."""
+
+    requests: int = 0
+    """How many requests of clients were answered."""
+    hits: int = 0
+    """How many of them from the cache, without a question to upstream."""
+    served_bytes: int = 0
+    """How much of bodies was sent to clients. What the kernel sends of a blob counts once it is through."""
+    fetched_bytes: int = 0
+    """How much of blobs has arrived from upstreams."""
+    fills_started: int = 0
+    fills_joined: int = 0
+    """How often somebody found the download that he wanted under way."""
+
+
+@dataclass(slots=True)
 class Spending:
     """What somebody's wish has cost upstream so far."""
 

@@ -17,6 +17,7 @@ The steps are those of DESIGN §2:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from proxy.arch.aliases import AliasMode, list_nearest, list_shared
 from proxy.arch.base import Base, read_base
@@ -73,6 +74,18 @@ class Resolution:
     trail: Trail
     is_complete: bool = True
     """False where a candidate, or the config of upstream's image, could not be asked: good for a moment only."""
+
+
+class Outcome(StrEnum):
+    """What became of a tag, in one word."""
+
+    UNTOUCHED = "untouched"
+    """Upstream's own document, byte for byte."""
+    SYNTHESISED = "synthesised"
+    ABSENT = "absent"
+    """Nobody has it."""
+    UNREACHABLE = "unreachable"
+    """Upstream cannot be asked, and nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +213,19 @@ def _explain(
     else:
         verdict = "nothing anywhere"
     return trail.add("answer", verdict)
+
+
+def find_outcome(resolution: Resolution) -> Outcome:
+    """Answer what became of a tag."""
+    if resolution.synthesis is not None:
+        return Outcome.SYNTHESISED
+    match resolution.upstream:
+        case Present():
+            return Outcome.UNTOUCHED
+        case Absent():
+            return Outcome.ABSENT
+        case Unreachable():
+            return Outcome.UNREACHABLE
 
 
 def find_digest(resolution: Resolution) -> Digest | None:

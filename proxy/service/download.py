@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from proxy.oci.digests import Digest
 from proxy.oci.errors import NotFound, RegistryError, UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
 from proxy.ports import BlobSource, BlobStream, Events
-from proxy.spending import SPENDING
+from proxy.spending import SPENDING, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Download:
         policy: FillPolicy,
         events: Events,
         found: Callable[[], None],
+        traffic: Traffic,
     ) -> None:
         """Take the blob's address, the places to try in order, its size if that is known, and whom to call back.
 
@@ -57,6 +58,7 @@ class Download:
         self._policy = policy
         self._events = events
         self._found = found
+        self._traffic = traffic
 
     def comes_from(self, upstream: BlobSource, repositories: Collection[str]) -> bool:
         """Tell whether it is fetched from these repositories only, so that its success is theirs."""
@@ -97,6 +99,7 @@ class Download:
                         skip -= len(chunk) - len(fresh)
                         position += len(fresh)
                         self._check_bound(position)
+                        self._traffic.fetched_bytes += len(chunk)
                         if spending is not None:
                             spending.blob_bytes += len(chunk)
                         if fresh:

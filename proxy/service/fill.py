@@ -9,9 +9,9 @@ Where the store has no room, the fill ends, and its readers go on without it (`s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxy.oci.digests import Digest
@@ -24,6 +24,7 @@ from proxy.service.download import Download, FillPolicy, FillSource
 from proxy.service.relay import Relay
 from proxy.service.room import NoRoom, Room
 from proxy.service.tasks import TaskOwner
+from proxy.spending import Traffic
 
 PIECE_BYTES = 1024 * 1024
 """How much a reader takes at once."""
@@ -38,6 +39,8 @@ class FillTools:
     policy: FillPolicy
     room: Room
     caching: Caching
+    traffic: Traffic = field(default_factory=Traffic)
+    """Where is counted what arrives."""
 
 
 class Fill:
@@ -56,9 +59,7 @@ class Fill:
         self._tools = tools
         self._owner = owner
         self._sources = sources
-        self._download = Download(
-            digest, sources, expected_size, policy=tools.policy, events=tools.events, found=self._wake
-        )
+        self._download = self._begin_download(sources, expected_size, self._wake)
         self._ingest: Ingest | None = None
         self._relay: Relay | None = None
         self._error: RegistryError | None = None
@@ -261,11 +262,14 @@ class Fill:
         self._relay = Relay(self.written, hasher)
 
     def _go_on(self, relay: Relay, part: ByteRange) -> AsyncGenerator[tuple[Readable, ByteRange], None]:
-        tools, size = self._tools, self.size
+        size = self.size
         assert size is not None
         source = [self.source] if self.source else self._sources
-        own = Download(self.digest, source, size, policy=tools.policy, events=tools.events, found=_hear_nothing)
-        return relay.read(own, part, size)
+        return relay.read(self._begin_download(source, size, _hear_nothing), part, size)
+
+    def _begin_download(self, sources: Sequence[FillSource], size: int | None, found: Callable[[], None]) -> Download:
+        policy, events, traffic = self._tools.policy, self._tools.events, self._tools.traffic
+        return Download(self.digest, sources, size, policy=policy, events=events, found=found, traffic=traffic)
 
     def _open(self) -> AbstractContextManager[Readable | None]:
         if self._error is not None:
@@ -345,6 +349,11 @@ class Fills:
         """Take another policy, for fills to come."""
         self._tools = replace(self._tools, policy=policy)
 
+    @property
+    def running(self) -> int:
+        """How many there are."""
+        return len(self._running)
+
     def find(self, digest: Digest) -> Fill | None:
         """Answer the fill of a blob that is under way, or None. One that has failed is none: the next try is clean."""
         fill = self._running.get(digest)
@@ -358,7 +367,10 @@ class Fills:
     def join(self, digest: Digest, sources: Sequence[FillSource], expected_size: int | None) -> Fill:
         """Answer the fill of a blob, beginning one if there is none."""
         fill = self.find(digest)
-        if fill is None:
+        if fill is not None:
+            self._tools.traffic.fills_joined += 1
+        else:
+            self._tools.traffic.fills_started += 1
             fill = self._running[digest] = Fill(digest, sources, expected_size, self._tools, self._owner)
             fill.start().add_done_callback(partial(self._forget, fill))
         return fill

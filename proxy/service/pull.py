@@ -214,6 +214,7 @@ class Puller:
         manifest = StoredManifest(made.content, made.digest, parse_manifest(made.content, made.media_type))
         await self._tools.manifests.put(manifest)
         await self._tools.manifests.link(self.name, repository, "", manifest)
+        self._tools.events.note("tag.tailored", upstream=self.name, repository=repository, digest=str(made.digest))
 
     async def _document(self, repository: str, resolution: Resolution, digest: Digest, origin: str) -> StoredManifest:
         """Answer the document that a tag is answered with: upstream's own, or an image that an index names."""

@@ -8,7 +8,7 @@ from functools import partial
 import cachetools
 
 from proxy.arch.questions import Answer, Present, Question, Unreachable
-from proxy.arch.resolution import Policy, Resolution, resolve
+from proxy.arch.resolution import Policy, Resolution, find_outcome, resolve
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import parse_manifest
 from proxy.ports import Catalog, Clock, Events, Link
@@ -128,7 +128,8 @@ class Resolver:
         is_worth_it = 0 < ahead < seconds and state is not CacheState.STALE and isinstance(resolution.upstream, Present)
         resolved = Resolved(resolution, state, now + seconds, now + seconds - ahead if is_worth_it else FOREVER)
         name = f"{self._lookups.name}/{resolution.repository}:{resolution.tag}"
-        self._tools.events.note("tag.resolved", reference=name, cache=state, trail=resolution.trail.as_lines())
+        outcome, trail = find_outcome(resolution), resolution.trail.as_lines()
+        self._tools.events.note("tag.resolved", reference=name, outcome=outcome, cache=state, trail=trail)
         return resolved
 
     def forget(self, digests: Collection[Digest] | None = None) -> None:

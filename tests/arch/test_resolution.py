@@ -4,7 +4,7 @@ import pytest
 
 from proxy.arch.candidates import official_templates, parse_template
 from proxy.arch.questions import Absent, ConfigPlatform, ManifestQuestion, Present, TagQuestion, Unreachable
-from proxy.arch.resolution import Policy, find_digest, resolve
+from proxy.arch.resolution import Outcome, Policy, find_digest, find_outcome, resolve
 from proxy.oci import media_types
 from tests.arch.worlds import (
     FLEET,
@@ -326,3 +326,31 @@ def test_an_image_where_an_index_was_announced_is_judged_as_what_it_is() -> None
     with pytest.raises(StopIteration) as stop:
         conversation.send((_present(build, with_document=True),))
     assert [entry.descriptor for entry in stop.value.value.additions] == [build.descriptor]
+
+
+# --- In one word ---
+
+
+@pytest.mark.parametrize(
+    ("tags", "outcome"),
+    [
+        pytest.param({"debian": "amd64"}, Outcome.UNTOUCHED, id="untouched"),
+        pytest.param({"debian": "amd64", "arm32v7/debian": "arm/v7"}, Outcome.SYNTHESISED, id="synthesised"),
+        pytest.param({"arm32v7/debian": "arm/v7"}, Outcome.SYNTHESISED, id="upstream itself has none"),
+        pytest.param({}, Outcome.ABSENT, id="absent"),
+    ],
+)
+def test_what_became_of_a_tag_in_one_word(tags: dict[str, str], outcome: Outcome) -> None:
+    world = World()
+    for repository, platform in tags.items():
+        name = repository if "/" in repository else f"library/{repository}"
+        world.publish(f"{name}:jessie", image(platform))
+    assert find_outcome(world.resolve(DEBIAN)) is outcome
+
+
+def test_what_cannot_be_asked_is_unreachable() -> None:
+    conversation = resolve("library/debian", "jessie", Policy(FLEET))
+    next(conversation)
+    with pytest.raises(StopIteration) as stop:
+        conversation.send((Unreachable("gone"),))
+    assert find_outcome(stop.value.value) is Outcome.UNREACHABLE

@@ -7,6 +7,7 @@ import pytest
 
 from proxy.oci.errors import BlobUnknown, UpstreamMisbehaved, UpstreamUnreachable
 from proxy.service.download import Download, FillPolicy, FillSource
+from proxy.spending import Traffic
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream, Kind
 from tests.service.filling import noise
@@ -23,11 +24,11 @@ async def downloading(
     digest = upstream.put_blob("library/big", CONTENT)
     sources = [FillSource(upstream, repository) for repository in repositories or ("library/big",)]
     policy = FillPolicy(resumes=2, resume_wait_seconds=0)
-    yield (
-        upstream,
-        Download(digest, sources, size, policy=policy, events=RecordingEvents(), found=lambda: told.append("found")),
-        told,
+    events, traffic = RecordingEvents(), Traffic()
+    download = Download(
+        digest, sources, size, policy=policy, events=events, found=lambda: told.append("found"), traffic=traffic
     )
+    yield upstream, download, told
     assert upstream.open_streams == 0
 
 
@@ -91,3 +92,21 @@ async def test_leaving_it_early_lets_go_of_upstream() -> None:
         async with aclosing(download.chunks(0)) as chunks:
             assert await anext(chunks) == CONTENT[:1000]
         assert upstream.open_streams == 0
+
+
+async def test_what_arrives_is_counted_also_what_arrives_twice() -> None:
+    upstream, traffic = FakeUpstream(), Traffic()
+    upstream.manners.chunk_bytes = 1000
+    upstream.manners.ignores_range = True
+    digest = upstream.put_blob("library/big", CONTENT)
+    download = Download(
+        digest,
+        [FillSource(upstream, "library/big")],
+        None,
+        policy=FillPolicy(),
+        events=RecordingEvents(),
+        found=lambda: None,
+        traffic=traffic,
+    )
+    assert await _read(download, 3000) == CONTENT[3000:]
+    assert traffic.fetched_bytes == 5000

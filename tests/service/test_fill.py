@@ -42,6 +42,15 @@ async def test_many_readers_cost_one_download(filling: Filling, readers: int) ->
     assert filling.upstream.counts == {"get-blob": 1}
 
 
+async def test_who_begins_and_who_joins_is_counted(filling: Filling) -> None:
+    traffic = filling.bench.fills._tools.traffic
+    for _ in range(3):
+        filling.join()
+    assert (filling.bench.fills.running, traffic.fills_started, traffic.fills_joined) == (1, 1, 2)
+    await filling.wait_over()
+    assert (filling.bench.fills.running, traffic.fetched_bytes) == (0, SIZE)
+
+
 async def test_a_blob_that_nobody_reads_comes_in_all_the_same(filling: Filling) -> None:
     filling.join()
     await filling.wait_over()

@@ -33,6 +33,7 @@ async def test_an_old_engine_on_a_pi_zero_is_answered_an_index_of_its_own(upstre
     async with open_bench(upstream) as bench:
         by_head = await _get(bench, OLD, is_head=True)
         assert by_head == await _get(bench, OLD)
+        assert [told["digest"] for told in bench.events.named("tag.tailored")] == [str(by_head)]
         assert str(by_head) != FULL.manifest.digest
         assert str(await _get(bench, NEW)) == FULL.manifest.digest
         content = (await bench.puller.get_manifest(NAMES, by_head)).content

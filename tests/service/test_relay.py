@@ -9,6 +9,7 @@ from proxy.oci.errors import UpstreamMisbehaved
 from proxy.oci.ranges import ByteRange
 from proxy.service.download import Download, FillPolicy, FillSource
 from proxy.service.relay import Piece, Relay
+from proxy.spending import Traffic
 from tests.fakes.events import RecordingEvents
 from tests.fakes.upstream import FakeUpstream
 from tests.service.filling import noise
@@ -20,7 +21,9 @@ def _download(upstream: FakeUpstream) -> Download:
     digest = upstream.put_blob("library/big", CONTENT)
     upstream.manners.chunk_bytes = 1000
     sources, policy = [FillSource(upstream, "library/big")], FillPolicy(resume_wait_seconds=0)
-    return Download(digest, sources, 5000, policy=policy, events=RecordingEvents(), found=lambda: None)
+    return Download(
+        digest, sources, 5000, policy=policy, events=RecordingEvents(), found=lambda: None, traffic=Traffic()
+    )
 
 
 async def _read(relay: Relay, upstream: FakeUpstream, part: ByteRange, got: bytearray | None = None) -> bytes:

@@ -60,7 +60,7 @@ async def test_one_name_gets_all_its_builds(bench: Bench) -> None:
     assert offered == {AMD64: DEBIAN, "linux/arm64": SOURCES[ARM64], ARM_V7: SOURCES[ARM_V7], ARM_V6: SOURCES[ARM_V6]}
     assert resolved.state is CacheState.MISS
     (told,) = bench.events.named("tag.resolved")
-    assert told["reference"] == "docker.io/library/debian:jessie"
+    assert (told["reference"], told["outcome"]) == ("docker.io/library/debian:jessie", "synthesised")
     assert told["trail"] == resolved.resolution.trail.as_lines()
 
 
