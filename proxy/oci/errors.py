@@ -15,6 +15,7 @@ PolyarchError
 │   └── Unavailable          we are at fault, or have no room: disk, shutdown
 │       └── BlobDamaged           a stored blob that the disk cannot read: put aside, it can be fetched again
 ├── InvalidManifest          a document that may not be served; becomes UpstreamMisbehaved where it came from upstream
+├── InvalidDockerfile        a conditional Dockerfile that cannot be read; says where
 └── InvalidSetting           the configuration or a command line is at fault
 ```
 
@@ -201,6 +202,18 @@ class BlobDamaged(Unavailable):
 
 class InvalidManifest(PolyarchError):
     """A document that is no manifest, or one that may not be served."""
+
+
+class InvalidDockerfile(PolyarchError):
+    """A conditional Dockerfile that cannot be read."""
+
+    def __init__(self, reason: str, *, name: str, line: int, column: int, text: str, width: int = 1) -> None:
+        """Take what is wrong, and the file, line and column (both from 1) where; with the line itself, for a caret."""
+        indent = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
+        super().__init__(f"{name}:{line}:{column}: {reason}\n  {text}\n  {indent}{'^' * max(width, 1)}")
+        self.reason = reason
+        self.line = line
+        self.column = column
 
 
 class InvalidSetting(PolyarchError):

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.arch.compatibility import can_run
+from proxy.build.conditions import read_dockerfile
+from proxy.build.groups import list_groups
+from proxy.oci.errors import InvalidDockerfile
+from proxy.oci.platforms import Platform
+from tests.build.dockerfiles import FORUM, conditional
+from tests.build.test_rendering import PLATFORMS
+
+
+def groups(text: str, *targets: str) -> list[tuple[str, ...]]:
+    dockerfile = read_dockerfile(text)
+    wanted = tuple(map(Platform.parse, targets)) or dockerfile.list_named()
+    return [tuple(map(str, group.platforms)) for group in list_groups(dockerfile, wanted)]
+
+
+PI = ("linux/arm/v6", "linux/arm/v7", "linux/arm64", "linux/arm64/v8.1")
+
+
+def test_the_forum_s_example_is_built_twice_for_five() -> None:
+    assert groups(FORUM) == [("linux/amd64",), PI]
+
+
+@pytest.mark.parametrize("target", PI)
+def test_whichever_of_a_group_is_asked_for_the_same_image_is_built(target: str) -> None:
+    assert groups(FORUM, target) == [PI]
+
+
+def test_without_tags_each_is_built_by_itself() -> None:
+    assert groups("FROM a\n", "linux/amd64", "linux/arm/v7") == [("linux/amd64",), ("linux/arm/v7",)]
+    assert groups("FROM a\n", "linux/arm64", "linux/arm64/v8") == [("linux/arm64",)]
+
+
+def test_where_not_all_run_one_image_it_is_built_for_who_was_asked_for() -> None:
+    assert groups("FROM scratch\nTAGARCH arm7\n", "linux/amd64") == [("linux/amd64", "linux/arm/v7")]
+
+
+def test_an_image_that_would_be_another_one_is_not_taken_for_it() -> None:
+    text = "IFARCH arm7\nRUN a\nTAGARCH arm6\nELSE\nRUN b\nENDIFARCH\n"
+    assert groups(text, "linux/arm/v7") == [("linux/arm/v7", "linux/arm/v6")]
+
+
+@pytest.mark.parametrize(
+    ("text", "targets", "line", "column"),
+    [
+        ("TAGARCH arm7\n", ("linux/amd64", "linux/arm64"), 1, 9),
+        ("IFARCH amd64\nTAGARCH s390x arm7\nENDIFARCH\nIFARCH arm64\nTAGARCH arm7\nENDIFARCH\n", (), 5, 9),
+    ],
+)
+def test_no_architecture_is_served_by_two(text: str, targets: tuple[str, ...], line: int, column: int) -> None:
+    reason = "linux/arm/v7 is served by the build for linux/amd64 already"
+    with pytest.raises(InvalidDockerfile, match=reason) as caught:
+        groups(text, *targets)
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+@given(conditional, st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=4))
+def test_every_target_is_served_once_or_there_is_a_reason(text: str, targets: list[Platform]) -> None:
+    dockerfile = read_dockerfile(text)
+    try:
+        found = list_groups(dockerfile, targets)
+    except InvalidDockerfile:
+        return
+    served = [platform for group in found for platform in group.platforms]
+    assert len(served) == len(set(served))
+    assert set(served) >= {target.normalised() for target in targets}
+    for group in found:
+        assert group.rendering.platform == group.platform
+        if group.platform not in {target.normalised() for target in targets}:
+            assert all(can_run(member, group.platform) for member in group.platforms)
