@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 
 from proxy import version
 from proxy.arch.resolution import Policy
@@ -31,12 +31,12 @@ from proxy.service.lookups import Lookups, LookupTools
 from proxy.service.pull import Puller, PullTools
 from proxy.service.resolver import Resolver, ResolverTools
 from proxy.service.tasks import TaskOwner
-from proxy.spending import Purpose
+from proxy.spending import Purpose, UpstreamMeter
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Endpoint, Exchange, Wire
-from proxy.upstream.metering import MeteredTransport, NoMeter
+from proxy.upstream.metering import MeteredTransport
 from proxy.upstream.offline import OfflineUpstream
 from proxy.upstream.password_files import PasswordFile
 from proxy.upstream.pool import OpenUpstream, Plan, UpstreamPool
@@ -72,6 +72,7 @@ class Shared:
     pull: PullTools
     clock: Clock
     memory: Memory
+    meter: UpstreamMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,11 @@ class Frontage:
         await self._pool.aclose()
 
     def _design(self, settings: Settings, upstream: UpstreamSettings) -> _Design:
+        shared = self._shared
         return _Design(
-            plan=_plan_offline(upstream) if settings.cache.offline else _plan_client(upstream, self._shared.clock),
+            plan=_plan_offline(upstream)
+            if settings.cache.offline
+            else _plan_client(upstream, shared.clock, shared.meter),
             policy=build_policy(settings, upstream),
             freshness=build_freshness(settings, upstream),
             has_words=asks_proposal(settings.candidates, upstream),
@@ -138,18 +142,18 @@ async def _close_nothing() -> None:
     """Close an upstream that there is none of."""
 
 
-def _plan_client(upstream: UpstreamSettings, clock: Clock) -> Plan:
+def _plan_client(upstream: UpstreamSettings, clock: Clock, meter: UpstreamMeter) -> Plan:
     endpoint, tls = _endpoint(upstream), _tls(upstream)
     authorities = tuple(tls.get_ca_certs(binary_form=True)) if upstream.ca_file else ()
-    return Plan((endpoint, authorities), partial(_open_client, endpoint, tls, clock))
+    return Plan((endpoint, authorities), partial(_open_client, endpoint, tls, clock, meter))
 
 
-def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock) -> OpenUpstream:
+def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock, meter: UpstreamMeter) -> OpenUpstream:
     resolver = ThreadedResolver()
     guard = GuardedResolver(resolver, upstream_host=urlsplit(endpoint.url).hostname or "")
     wire = Wire(
-        direct=_metered(build_session(resolver, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.TOKEN),
-        guarded=_metered(build_session(guard, connections=CONNECTIONS, tls=tls), endpoint, clock, Purpose.REDIRECT),
+        direct=MeteredTransport(_transport(resolver, tls), endpoint.name, meter, clock, other=Purpose.TOKEN),
+        guarded=MeteredTransport(_transport(guard, tls), endpoint.name, meter, clock, other=Purpose.REDIRECT),
         guard=guard,
         clock=clock,
         random=random.random,
@@ -158,8 +162,8 @@ def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock) -> OpenU
     return OpenUpstream(RegistryClient(exchange), exchange.aclose)
 
 
-def _metered(session: aiohttp.ClientSession, endpoint: Endpoint, clock: Clock, other: Purpose) -> MeteredTransport:
-    return MeteredTransport(AiohttpTransport(session), endpoint.name, NoMeter(), clock, other=other)
+def _transport(resolver: AbstractResolver, tls: ssl.SSLContext) -> AiohttpTransport:
+    return AiohttpTransport(build_session(resolver, connections=CONNECTIONS, tls=tls))
 
 
 def _endpoint(upstream: UpstreamSettings) -> Endpoint:

@@ -1,7 +1,7 @@
 """The composition root: settings become running objects, opened and closed by one async context manager."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from proxy.policies import (
     list_doors,
     list_private,
 )
-from proxy.ports import BlobStore, Catalog, Clock, Events
+from proxy.ports import BlobStore, Catalog, Clock, Events, Quota
 from proxy.server.clients import Clients
 from proxy.server.connections import RegistryServer, build_server
 from proxy.server.doors import Door
@@ -37,10 +37,13 @@ from proxy.service.small_blobs import SmallBlobs
 from proxy.service.stock import HouseTools
 from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
+from proxy.spending import Traffic
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import LayoutIndex
 from proxy.storage.layout_tags import read_tags
+from proxy.telemetry.metrics import CacheSight, CountedEvents, Metrics, Sights
+from proxy.version import VERSION
 
 CATALOG_FILE = "catalog.sqlite"
 CONNECTIONS = 100
@@ -81,6 +84,7 @@ class Running:
     store: BlobStore
     catalog: SqliteCatalog
     housekeeper: Housekeeper
+    metrics: Metrics
     owns_cache: bool
     """False where another process had the cache folder open before."""
     change: Callable[[Settings], None]
@@ -129,7 +133,8 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         Unavailable: The cache folder cannot be used.
         InvalidSetting: A file that is named cannot be read.
     """
-    clock = SystemClock()
+    clock, metrics = SystemClock(), Metrics(Traffic(), version=VERSION)
+    events = CountedEvents(events, metrics)
     async with AsyncExitStack() as stack:
         store, catalog, owner, owns_cache = await _open_cache(settings, cache, clock, events, stack)
         recency = Recency(catalog, clock)
@@ -137,7 +142,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         memory = Memory()
         house = HouseTools(store, catalog, clock, events, lambda: recency.recent, memory.find_written, memory.forget)
         housekeeper = Housekeeper(house, cache_limits(settings, cache))
-        shared = _share(settings, house, catalog, owner, recency, housekeeper, memory)
+        shared = _share(settings, house, catalog, owner, recency, housekeeper, memory, metrics)
         frontage = Frontage(shared, owner)
         stack.push_async_callback(frontage.aclose)
         frontage.change(settings)
@@ -152,7 +157,8 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
             for listen, certificate, key, door in list_doors(settings)
         )
         changing = _Changing(cache, frontage, handler, shared.pull.fills, housekeeper, entrances)
-        yield Running(entrances, frontage.fronts, handler, store, catalog, housekeeper, owns_cache, changing)
+        metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
+        yield Running(entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, owns_cache, changing)
 
 
 async def _open_cache(
@@ -181,11 +187,12 @@ def _share(
     recency: Recency,
     room: Room,
     memory: Memory,
+    metrics: Metrics,
 ) -> Shared:
     store, events, clock = house.store, house.events, house.clock
     caching = Caching(events)
     manifests = Manifests(store, catalog, events, caching, memory_bytes=settings.cache.memory // 2)
-    fills = Fills(FillTools(store, events, build_fill_policy(settings), room, caching), owner)
+    fills = Fills(FillTools(store, events, build_fill_policy(settings), room, caching, metrics.traffic), owner)
     memory.fills.append(fills)
     memory.forgetters.append(manifests.forget)
     lookups = LookupTools(
@@ -197,7 +204,19 @@ def _share(
         PullTools(catalog, store, manifests, fills, events, owner, Tally(), recency.note),
         clock,
         memory,
+        metrics,
     )
+
+
+def _watch(fills: Fills, housekeeper: Housekeeper, store: BlobStore, fronts: Mapping[str, Front]) -> Sights:
+    def look_at_cache() -> CacheSight:
+        occupancy, limits = housekeeper.occupancy, housekeeper.occupancy.limits
+        return CacheSight(occupancy.stored_bytes, limits.max_bytes, store.free_bytes(), limits.min_free_bytes)
+
+    def list_quotas() -> dict[str, Quota]:
+        return {name: quota for name, front in fronts.items() if (quota := front.puller.quota) is not None}
+
+    return Sights(lambda: fills.running, look_at_cache, list_quotas)
 
 
 def _tell_served(events: ServerEvents, tally: Tally) -> None:
