@@ -14,11 +14,12 @@ from proxy.cli.cache_archives import export, import_archive
 from proxy.cli.cache_upkeep import gc, purge, verify
 from proxy.cli.client_config import client_config
 from proxy.cli.config import config
+from proxy.cli.dockerfile import dockerfile
 from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
 from proxy.cli.warm import warm
-from proxy.oci.errors import ClientError, InvalidSetting, NotFound, PolyarchError
+from proxy.oci.errors import ClientError, InvalidDockerfile, InvalidSetting, NotFound, PolyarchError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -33,7 +34,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PolyarchError as error:
-            is_input = isinstance(error, InvalidSetting) or (
+            is_input = isinstance(error, InvalidSetting | InvalidDockerfile) or (
                 isinstance(error, ClientError) and not isinstance(error, NotFound)
             )
             click.echo(f"polyarch: {error}", err=True)
@@ -52,6 +53,7 @@ cli.add_command(platforms)
 cli.add_command(config)
 cli.add_command(cache)
 cli.add_command(warm)
+cli.add_command(dockerfile)
 cli.add_command(client_config)
 for command in (purge, verify, gc, export, import_archive):
     cache.add_command(command)
