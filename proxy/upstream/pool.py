@@ -5,6 +5,7 @@ they know; so a client that is replaced is closed when nothing refers to it any 
 """
 
 import asyncio
+import itertools
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class UpstreamPool:
         self._start = start
         self._loop = asyncio.get_running_loop()
         self._current: dict[str, tuple[object, OpenUpstream]] = {}
+        self._numbers = itertools.count()
         self._retired: dict[int, tuple[weakref.finalize[Any, Upstream], Callable[[], Awaitable[None]]]] = {}
 
     @property
@@ -58,7 +60,7 @@ class UpstreamPool:
         return {name: opened.client for name, (_, opened) in self._current.items()}
 
     def _retire(self, opened: OpenUpstream) -> None:
-        key = id(opened)
+        key = next(self._numbers)  # no `id`: what was let go of leaves its address to the next one
         # Whoever lets go of it last may do so in any thread.
         ending = weakref.finalize(opened.client, self._loop.call_soon_threadsafe, self._close, key)
         ending.atexit = False

@@ -79,3 +79,18 @@ async def test_at_the_end_all_are_closed_whoever_uses_them(bench: Bench) -> None
     del in_use
     await bench.settle()
     assert sorted(bench.closed) == ["a=1", "a=2"]
+
+
+async def test_each_is_closed_once_and_only_after_its_own_last_user(bench: Bench) -> None:
+    """What a client was opened as leaves its address to the next one: that tells nobody apart."""
+    held = []
+    for number in range(50):
+        held.append(bench.pool.change({name: bench.plan(name, number) for name in "abcde"}))
+        bench.pool.change({})
+    assert bench.pool.retired == len(bench.opened) == 250
+    del held[0]
+    await bench.settle()
+    assert sorted(bench.closed) == ["a=0", "b=0", "c=0", "d=0", "e=0"]
+    held.clear()
+    await bench.settle()
+    assert sorted(bench.closed) == sorted(bench.opened)
