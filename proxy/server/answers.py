@@ -77,13 +77,18 @@ def tag_head(answer: ManifestAnswer, detection: Detection, namespace: str) -> He
     told = resolution_headers(answer, detection)
     headers = {**content_headers(answer.descriptor), **told, **state_headers(answer.state, namespace)}
     remarks = {
-        "platform": told.get("Polyarch-Platform"),
-        "evidence": detection.evidence,
+        **client_remarks(detection),
         "source": told["Polyarch-Source"],
         "cache": str(answer.state),
         "digest": str(answer.descriptor.digest),
     }
     return Head(headers, remarks)
+
+
+def client_remarks(detection: Detection) -> dict[str, str | None]:
+    """Write who asked, for the log line."""
+    platform = detection.platform
+    return {"platform": str(platform.explicit()) if platform else None, "evidence": detection.evidence}
 
 
 def resolution_headers(answer: ManifestAnswer, detection: Detection) -> dict[str, str]:

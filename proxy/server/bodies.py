@@ -36,6 +36,13 @@ class BodyCutShort(Exception):
         self.reason = reason
 
 
+class BlobResponse(web.StreamResponse):
+    """A blob, or parts of it, on its way out."""
+
+    sent_bytes = 0
+    """How much of the blob was sent. What the kernel sends counts once it is through."""
+
+
 async def send_blob(
     request: web.BaseRequest,
     store: BlobStore,
@@ -54,7 +61,7 @@ async def send_blob(
     length = {"Content-Length": str(part.size)}
     if ranges:
         length["Content-Range"] = part.content_range(answer.size)
-    response = web.StreamResponse(status=206 if ranges else 200, headers={**headers, **length})
+    response = BlobResponse(status=206 if ranges else 200, headers={**headers, **length})
     if answer.fill is not None:
         with _body_of(response, request):
             await response.prepare(request)
@@ -69,7 +76,7 @@ async def send_blob(
     return response
 
 
-async def _send(request: web.BaseRequest, response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
+async def _send(request: web.BaseRequest, response: BlobResponse, reader: Readable, part: ByteRange) -> None:
     """Send what is there: by the kernel, but for small parts and through TLS."""
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -82,7 +89,7 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, reader: 
 
 
 async def _send_by_kernel(
-    transport: asyncio.WriteTransport, response: web.StreamResponse, reader: Readable, file: BinaryIO, part: ByteRange
+    transport: asyncio.WriteTransport, response: BlobResponse, reader: Readable, file: BinaryIO, part: ByteRange
 ) -> None:
     """Send by sendfile(2); never by asyncio's stand-in, which reads from the position that all readers share."""
     loop = asyncio.get_running_loop()
@@ -93,15 +100,17 @@ async def _send_by_kernel(
         except asyncio.SendfileNotAvailableError:  # told before anything of this call was sent
             await _send_pieces(response, reader, ByteRange(offset, part.stop))
             return
+        response.sent_bytes += sent
         _check_whole(sent, size)
 
 
-async def _send_pieces(response: web.StreamResponse, reader: Readable, part: ByteRange) -> None:
+async def _send_pieces(response: BlobResponse, reader: Readable, part: ByteRange) -> None:
     for offset in range(part.start, part.stop, PIECE_BYTES):
         size = min(PIECE_BYTES, part.stop - offset)
         content = reader.read_at(offset, size)
         _check_whole(len(content), size)
         await response.write(content)
+        response.sent_bytes += size
 
 
 def _check_whole(got: int, wanted: int) -> None:
@@ -120,7 +129,7 @@ async def _put_aside_if_damaged(store: BlobStore, digest: Digest) -> AsyncIterat
         raise
 
 
-async def _send_following(request: web.BaseRequest, response: web.StreamResponse, fill: Fill, part: ByteRange) -> None:
+async def _send_following(request: web.BaseRequest, response: BlobResponse, fill: Fill, part: ByteRange) -> None:
     async with aclosing(fill.follow(part)) as parts:
         async for readable, there in parts:
             await _send(request, response, readable, there)
@@ -162,7 +171,7 @@ async def _send_parts(
     tail = f"\r\n--{boundary}--\r\n".encode()
     size = sum(len(head) for head in heads) + sum(part.size for part in ranges) + len(tail)
     own = {"Content-Type": f"multipart/byteranges; boundary={boundary}", "Content-Length": str(size)}
-    response = web.StreamResponse(status=206, headers={**headers, **own})
+    response = BlobResponse(status=206, headers={**headers, **own})
     with _body_of(response, request):
         await response.prepare(request)
         for head, part in zip(heads, ranges, strict=True):

@@ -41,9 +41,10 @@ class Head:
 class DocumentResponse(web.StreamResponse):
     """An answer that is written already."""
 
-    def __init__(self, written: bytes) -> None:
-        """Take all of it, head and content."""
+    def __init__(self, written: bytes, sent_bytes: int) -> None:
+        """Take all of it, head and content; and how many bytes of that are content."""
         super().__init__()
+        self.sent_bytes = sent_bytes
         self._written = written
 
     @property
@@ -71,7 +72,7 @@ def document_response(request: web.BaseRequest, head: Head, content: bytes | Non
     """
     body = content if content is not None and request.method == hdrs.METH_GET else b""
     if request.version == HttpVersion11 and request.keep_alive:
-        return DocumentResponse(head.written + _end_of_head(int(now)) + body)
+        return DocumentResponse(head.written + _end_of_head(int(now)) + body, len(body))
     return web.Response(headers=head.headers, body=body or None)
 
 

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidQuery, Unsupported
+from proxy.oci.errors import InvalidQuery, RegistryError, Unsupported
 from proxy.oci.ranges import ByteRange, parse_range
 from proxy.oci.references import parse_tag
 from proxy.oci.routes import (
@@ -16,11 +16,12 @@ from proxy.oci.routes import (
     ManifestRoute,
     Ping,
     ReferrersRoute,
+    Resource,
     TagListRoute,
     quote_path,
 )
 from proxy.ports import BlobStore, Clock, TagPage
-from proxy.server.answers import API_VERSION, TagHeads, blob_head, manifest_head, state_headers
+from proxy.server.answers import API_VERSION, TagHeads, blob_head, client_remarks, manifest_head, state_headers
 from proxy.server.bodies import part_response, send_blob
 from proxy.server.clients import Clients
 from proxy.server.conditions import is_known, keeps_range
@@ -99,9 +100,11 @@ class RegistryHandler:
         path, listener = raw_path_of(request), door.find(host_of(request))
         word = find_whoami(path, self.clients.vocabulary) if path.endswith(WHOAMI) else None
         if word is not None:
+            request[REMARKS]["kind"] = "whoami"
             return whoami_response(self.clients.see(request, word, listener))
         route = read_route(path)
         resource = route.resource
+        request[REMARKS]["kind"] = _kind_of(resource)
         if isinstance(resource, Ping):
             check_prefix(self._fronts, route.prefix, self.clients.vocabulary)
             return web.json_response({}, headers=API_VERSION)
@@ -123,7 +126,11 @@ class RegistryHandler:
     async def _tag(self, asked: _Asked, tag: str) -> web.StreamResponse:
         client = self.clients.see(asked.request, asked.place.path_word, asked.listener)
         asker = client.make_asker(accepted_by(asked.request))
-        answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
+        try:
+            answer = await asked.front.puller.get_tag(asked.place.repositories, tag, asker, is_head=asked.is_head)
+        except RegistryError:
+            asked.request[REMARKS].update(client_remarks(client.detection))
+            raise
         return self._document(asked, answer, self._heads.find(answer, client.detection, asked.namespace))
 
     async def _manifest(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
@@ -172,6 +179,20 @@ class RegistryHandler:
         if content is None:  # it was not what it should be, and is put aside
             answer = await puller.get_blob(repositories, digest)
         return answer, content
+
+
+def _kind_of(resource: Resource) -> str:
+    match resource:
+        case ManifestRoute(target=target):
+            return "manifest" if isinstance(target, Digest) else "tag"
+        case BlobRoute():
+            return "blob"
+        case TagListRoute():
+            return "tags"
+        case ReferrersRoute():
+            return "referrers"
+        case Ping():
+            return "ping"
 
 
 def _digest_head(answer: ManifestAnswer, namespace: str) -> Head:

@@ -19,13 +19,16 @@ SECRET = "c2VjcmV0LXRva2VuLXZhbHVl"
 
 
 async def test_one_line_a_request(served: Served) -> None:
-    await served.client.get(JESSIE, headers={"User-Agent": PI_2})
+    answer = await served.client.get(JESSIE, headers={"User-Agent": PI_2})
     (line,) = served.lines
     assert line == {
         "method": "GET",
         "path": JESSIE,
         "status": 200,
         "client": "127.0.0.1",
+        "id": line["id"],
+        "kind": "tag",
+        "bytes": len(answer.content),
         "ms": 0.0,
         "platform": ARM_V7,
         "evidence": "user-agent",
@@ -41,6 +44,66 @@ async def test_the_line_of_a_digest_and_of_a_blob(served: Served) -> None:
     await served.client.get("/v2/library/debian/tags/list")
     told = [(line["method"], line["status"], line.get("cache")) for line in served.lines]
     assert told == [("HEAD", 404, None), ("GET", 200, "miss"), ("GET", 200, "miss")]
+
+
+async def test_the_line_of_a_tag_that_nobody_has_tells_who_asked(served: Served) -> None:
+    await served.client.get("/v2/library/debian/manifests/nothing", headers={"User-Agent": PI_2})
+    (line,) = served.lines
+    assert (line["kind"], line["status"], line["platform"], line["evidence"]) == ("tag", 404, ARM_V7, "user-agent")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v2/", "ping"),
+        (CHILD, "manifest"),
+        ("/v2/library/debian/blobs/sha256:" + "0" * 64, "blob"),
+        ("/v2/library/debian/tags/list", "tags"),
+        ("/v2/library/debian/referrers/sha256:" + "0" * 64, "referrers"),
+        ("/whoami", "whoami"),
+        ("/nowhere/at/all", None),
+    ],
+)
+async def test_what_was_asked_for_is_told(served: Served, path: str, kind: str | None) -> None:
+    await served.client.get(path)
+    assert served.lines[0].get("kind") == kind
+
+
+async def test_the_bytes_of_a_body_are_told(served: Served) -> None:
+    blob = f"/v2/arm32v7/debian/blobs/{address(jessie(ARM_V7).layers[0])}"
+    size = len(jessie(ARM_V7).layers[0].content)
+    for headers in ({}, {}, {"Range": "bytes=1-3"}, {"Range": "bytes=0-1,4-6"}):
+        await served.client.get(blob, headers=headers)
+    await served.client.head(blob)
+    await served.client.get(JESSIE)
+    index = await served.client.get(JESSIE, headers={"Connection": "close"})
+    await served.client.head(JESSIE)
+    missing = await served.client.get("/v2/library/debian/manifests/nothing")
+    told = [line["bytes"] for line in served.lines]
+    document = len(index.content)
+    assert told == [size, size, 3, 5, 0, document, document, 0, len(missing.content)]
+
+
+async def test_every_request_has_a_name_of_its_own(served: Served) -> None:
+    for _ in range(3):
+        await served.client.get("/v2/")
+    assert len({line["id"] for line in served.lines}) == 3
+
+
+async def test_a_name_that_a_request_brings_along_is_kept_if_it_is_one(served: Served) -> None:
+    names = ["0af7651916cd43dd8448eb211c80319c", "a b", "x" * 65, "<script>", "a=b"]
+    for name in names:
+        await served.client.get("/v2/", headers={"X-Request-Id": name})
+    told = [line["id"] for line in served.lines]
+    assert told[0] == names[0]
+    assert not set(told[1:]) & set(names)
+
+
+async def test_who_is_told_of_an_error_is_told_its_name_too(served: Served) -> None:
+    served.upstream.fail(UpstreamUnreachable("busy"))
+    answer = await served.client.get(JESSIE, headers={"X-Request-Id": "mine"})
+    assert answer.headers["X-Request-Id"] == "mine"
+    assert [told["id"] for told in served.events.named("request.failed")] == ["mine"]
 
 
 async def test_no_line_holds_a_secret(served: Served) -> None:
