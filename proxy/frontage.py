@@ -145,7 +145,9 @@ async def _close_nothing() -> None:
 def _plan_client(upstream: UpstreamSettings, clock: Clock, meter: UpstreamMeter) -> Plan:
     endpoint, tls = _endpoint(upstream), _tls(upstream)
     authorities = tuple(tls.get_ca_certs(binary_form=True)) if upstream.ca_file else ()
-    return Plan((endpoint, authorities), partial(_open_client, endpoint, tls, clock, meter))
+    # Two files may hold the same password, until one of them is renewed.
+    terms = (endpoint, authorities, upstream.password_file)
+    return Plan(terms, partial(_open_client, endpoint, tls, clock, meter))
 
 
 def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock, meter: UpstreamMeter) -> OpenUpstream:

@@ -1,6 +1,7 @@
 """Settings that change while it runs, in front of the lab's stand-in: whoever is being served is served to the end."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -114,3 +115,35 @@ async def test_an_answer_under_way_is_finished_by_the_upstream_that_it_began_wit
         gate.set()
         assert (await answer).json()["tags"] == ["old"]
     await upstream.cleanup()
+
+
+async def test_another_password_file_is_followed_even_if_it_holds_the_same_password(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        shown.append(request.headers.get("Authorization", ""))
+        if not shown[-1]:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="own"'})
+        return web.json_response({"name": "library/debian", "tags": ["1"]})
+
+    upstream = web.ServerRunner(web.Server(answer), shutdown_timeout=1)
+    await upstream.setup()
+    await web.TCPSite(upstream, "127.0.0.1", 0).start()
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("old")
+    second.write_text("old")
+    own = UpstreamSettings(
+        url=f"http://127.0.0.1:{upstream.addresses[0][1]}",
+        username="me",
+        password_file=first,
+        repositories=("library/*",),
+    )
+    try:
+        async with serving(settings_with(own), tmp_path / "cache") as (running, client):
+            await client.get("/v2/library/debian/tags/list")
+            running.change(settings_with(replace(own, password_file=second)))
+            second.write_text("renewed")
+            await client.get("/v2/library/debian/tags/list")
+    finally:
+        await upstream.cleanup()
+    assert shown[-1] == f"Basic {b64encode(b'me:renewed').decode()}"

@@ -67,7 +67,10 @@ class UpstreamPool:
         self._retired[key] = ending, opened.aclose
 
     def _close(self, key: int) -> None:
-        _, aclose = self._retired.pop(key)
+        retired = self._retired.pop(key, None)
+        if retired is None:  # at the end they were all closed
+            return
+        _, aclose = retired
 
         async def close() -> None:
             await aclose()
@@ -76,13 +79,13 @@ class UpstreamPool:
 
     async def aclose(self) -> None:
         """Close all clients, whoever uses them."""
-        for ending, aclose in self._retired.values():
-            ending.detach()
-            await aclose()
+        retired, current = list(self._retired.values()), list(self._current.values())
         self._retired.clear()
-        for _, opened in self._current.values():
-            await opened.aclose()
         self._current.clear()
+        for ending, _ in retired:  # first of all: while one is closed, another one may be let go of
+            ending.detach()
+        for close in (*(aclose for _, aclose in retired), *(opened.aclose for _, opened in current)):
+            await close()
 
     def __repr__(self) -> str:
         return f"<UpstreamPool: {', '.join(self._current) or 'none'}; {self.retired} retired>"

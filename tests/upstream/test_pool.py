@@ -94,3 +94,20 @@ async def test_each_is_closed_once_and_only_after_its_own_last_user(bench: Bench
     held.clear()
     await bench.settle()
     assert sorted(bench.closed) == sorted(bench.opened)
+
+
+async def test_what_is_let_go_of_while_all_are_closed_is_closed_once(bench: Bench) -> None:
+    held = [bench.pool.change({"a": bench.plan("a", number)})["a"] for number in range(3)]
+    closed: list[str] = []
+
+    async def aclose() -> None:
+        held.clear()
+        await asyncio.sleep(0)
+        closed.append("b")
+
+    other = bench.pool.change({"b": Plan(1, lambda: OpenUpstream(OfflineUpstream("b"), aclose))})["b"]
+    bench.pool.change({})
+    await bench.pool.aclose()
+    assert str(other)
+    await bench.settle()
+    assert (sorted(bench.closed), closed, bench.pool.retired) == (["a=0", "a=1", "a=2"], ["b"], 0)
