@@ -8,7 +8,7 @@ image that fails stops no other.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.oci.errors import NameUnknown, RegistryError
 from proxy.oci.references import Reference
@@ -45,6 +45,8 @@ class Planned:
     """It became clear what an order comes to."""
 
     plan: WarmPlan
+    spending: Spending = field(default_factory=Spending)
+    """What it costs upstream, which still grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Warming:
                 is_postponed = self._is_short(puller)
                 if not is_postponed:
                     plan = await make_plan(puller, self._tools.store, order)
-                    self._watch(Planned(plan))
+                    self._watch(Planned(plan, spending))
                     if not is_dry:
                         await self._fetch(puller, plan)
             except RegistryError as failure:
