@@ -1,8 +1,13 @@
 """Metrics: what is heard is counted, labels stay few, and what the shipped files and pages name is what there is."""
 
+import json
+import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +16,7 @@ from proxy.ports import Quota
 from proxy.spending import Purpose, Traffic
 from proxy.telemetry.metrics import CONTENT_TYPE, PLATFORMS, CacheSight, CountedEvents, Metrics, Sights
 from tests.fakes.events import RecordingEvents
+from tests.lab.tools import require
 
 SIGHT = CacheSight(stored=700, bound=1000, free=5000, min_free=100)
 QUOTAS = {"docker.io": Quota(100, 76, 21600)}
@@ -207,3 +213,121 @@ def test_names_follow_the_conventions(metrics: Metrics) -> None:
 def test_two_of_them_have_nothing_in_common(events: CountedEvents, metrics: Metrics) -> None:
     events.note("fill.resumed")
     assert value(Metrics(Traffic(), version="1"), "fills_resumed_total") == 0
+
+
+# What is shipped with it
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "deploy/grafana/polyarch.json"
+ALERTS = ROOT / "deploy/prometheus/alerts.yaml"
+PAGE = ROOT / "docs/metrics.md"
+_ROW = re.compile(r"\| `(\w+)` \| (\w+) \| ([`\w ]*)\|")
+_SELECTOR = re.compile(r"\b((?:polyarch|process)_\w+)(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'(\w+)(?:=~|!=|!~|=)"')
+SCRAPED = {"job", "instance"}
+"""The labels that Prometheus itself adds."""
+
+
+def list_families(metrics: Metrics) -> dict[str, tuple[str, set[str]]]:
+    """Answer every metric under the name that is written for it, with its type and its labels."""
+    found = {}
+    for family in metrics.registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = family.type, {label for sample in family.samples for label in sample.labels} - {"le"}
+    return found
+
+
+@pytest.fixture
+def busy(metrics: Metrics, events: CountedEvents) -> Metrics:
+    """Metrics of which each has a sample."""
+    events.note("request", **request(cache="hit"))
+    events.note("tag.resolved", reference="docker.io/a:b", outcome="absent", cache="miss")
+    events.note("fill.committed", bytes=1)
+    metrics.count_request("docker.io", Purpose.MANIFEST, None, 0.1)
+    return metrics
+
+
+def list_expressions() -> list[str]:
+    """Answer the PromQL of the dashboard and of the alerts."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [*asked, *(rule["expr"] for rule in rules)]
+
+
+def test_the_page_has_every_metric_with_its_type_and_its_labels(busy: Metrics) -> None:
+    rows = _ROW.findall(PAGE.read_text())
+    assert {name: (kind, set(re.findall(r"\w+", labels))) for name, kind, labels in rows} == list_families(busy)
+
+
+@pytest.mark.parametrize("expression", list_expressions())
+def test_what_is_asked_for_is_there(busy: Metrics, expression: str) -> None:
+    families = list_families(busy)
+    for name, matchers in _SELECTOR.findall(expression):
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        assert name in families or families[base][0] == "histogram"
+        assert set(_MATCHER.findall(matchers)) <= families[base][1] | SCRAPED
+    grouped = {label for labels in re.findall(r"by \(([^)]*)\)", expression) for label in labels.split(", ")}
+    named = [families[re.sub(r"_bucket$", "", name)][1] for name, _ in _SELECTOR.findall(expression)]
+    assert grouped <= set.union(*named) | SCRAPED | {"le"}
+
+
+@pytest.mark.parametrize("expression", list_expressions())
+def test_an_expression_is_balanced_and_a_counter_is_never_taken_as_it_is(expression: str) -> None:
+    plain = re.sub(r'"[^"]*"', '""', expression)
+    for opening, closing in ("()", "[]", "{}"):
+        assert plain.count(opening) == plain.count(closing)
+    for found in re.finditer(r"\w+_total", plain):
+        assert re.search(r"(rate|increase)\($", plain[: found.start()])
+
+
+def test_the_dashboard_can_be_imported() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells), "panels overlap"
+    assert max(x for x, _ in cells) < 24
+    assert {one["name"] for one in dashboard["templating"]["list"]} == {"datasource", "job", "instance"}
+
+
+def test_every_alert_says_what_to_do() -> None:
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in group["rules"]:
+        assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+
+
+@pytest.mark.lab
+def test_prometheus_reads_the_alerts() -> None:
+    check_rules(ALERTS)
+
+
+@pytest.mark.lab
+def test_prometheus_reads_what_the_dashboard_asks(tmp_path: Path) -> None:
+    asked = [expression.replace("$__rate_interval", "5m") for expression in list_expressions()]
+    rules = [{"record": f"asked:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    check_rules(file)
+
+
+@pytest.mark.lab
+def test_prometheus_reads_the_metrics(busy: Metrics) -> None:
+    """And finds no fault with their names; those of the process are not ours to choose."""
+    checked = subprocess.run(
+        [require("promtool"), "check", "metrics"], input=busy.render(), capture_output=True, timeout=30, check=False
+    )
+    told = [line for line in checked.stderr.decode().splitlines() if not line.startswith("process_")]
+    assert told == []
+
+
+def check_rules(file: Path) -> None:
+    command = [require("promtool"), "check", "rules", str(file)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
