@@ -29,6 +29,12 @@ _FLAGS = (
     "--no-proxy-server",
     "--remote-debugging-port=0",
 )
+_MIDDLE = """selector => {
+    const element = document.querySelector(selector);
+    element.scrollIntoView({block: "center"});
+    const box = element.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+}"""
 _MAX_MESSAGE = 64 << 20
 _SECONDS = 20
 
@@ -112,10 +118,7 @@ class Page:
 
     async def click(self, selector: str) -> None:
         """Click in the middle of an element with the mouse, as a person would."""
-        where = await self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
+        where = await self.run(f"({_MIDDLE})({json.dumps(selector)})")
         for kind in ("mousePressed", "mouseReleased"):
             await self.send("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
 
@@ -142,12 +145,12 @@ class Page:
         told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         await self.send("Emulation.setEmulatedMedia", features=told)
 
-    async def photograph(self, file: Path) -> None:
-        """Write a picture of the whole page."""
+    async def photograph(self) -> bytes:
+        """Take a picture of the whole page, as PNG."""
         size = (await self.send("Page.getLayoutMetrics"))["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         told = await self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(told["data"]))
+        return base64.b64decode(told["data"])
 
 
 @asynccontextmanager
@@ -180,7 +183,15 @@ async def _port_of(program: Program, file: Path) -> int:
     async def is_told() -> bool:
         if program.code is not None:
             raise PageFailed(f"chromium ended while starting\n{program.log()}")
-        return file.exists() and "\n" in file.read_text()
+        return _is_written(file)
 
     await wait_until(is_told, seconds=30, purpose="chromium's port")
+    return _read_port(file)
+
+
+def _is_written(file: Path) -> bool:
+    return file.exists() and "\n" in file.read_text()
+
+
+def _read_port(file: Path) -> int:
     return int(file.read_text().splitlines()[0])

@@ -4,15 +4,17 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
 from proxy.oci.errors import RegistryError
 from proxy.server.dashboard import dashboard_response, is_dashboard
 from proxy.server.middleware import error_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -267,7 +269,9 @@ class FakeApi:
         return {**image, "entries": [*own, *added], "trail": JESSIE_TRAIL}
 
     async def _change(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
-        told = dict(request.query) if request.method == "DELETE" else json.loads(await request.text())
+        told: dict[str, Any] = dict(request.query)
+        if request.method != "DELETE":
+            told = json.loads(await request.text())
         self.changes.append((request.method, name, told))
         if name == "pins":
             for image in self.images:
