@@ -158,8 +158,11 @@ class Exchange:
 
     async def _follow(self, method: str, url: str, repository: str, headers: Mapping[str, str]) -> httpx.Response:
         home = current = httpx.URL(url)
+        is_led_by_home = True
         for _ in range(MAX_HOPS + 1):
-            response = await self._visit(method, self._stop_at(current, home, repository), headers)
+            stop = self._stop_at(current, home, repository, is_led_by_home=is_led_by_home)
+            is_led_by_home = is_led_by_home and stop.is_home
+            response = await self._visit(method, stop, headers)
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or location is None:
                 return response
@@ -167,10 +170,13 @@ class Exchange:
             current = self._next_hop(home, current, location)
         raise UpstreamMisbehaved(f"{self.endpoint.name} redirects in a circle")
 
-    def _stop_at(self, url: httpx.URL, home: httpx.URL, repository: str) -> _Stop:
+    def _stop_at(self, url: httpx.URL, home: httpx.URL, repository: str, *, is_led_by_home: bool) -> _Stop:
+        found = repository if url == home else find_repository(url)
         if _origin(url) == _origin(home):
-            return _Stop(url, is_home=True, repository=repository, authorizer=self._authorizer)
-        found = find_repository(url)
+            # What is shown is for the repository that this is about, if that is another one now. Where it is not clear
+            # what it is about, only home itself may lead there with our credentials: a second host is a stranger.
+            authorizer = self._authorizer if found or is_led_by_home else None
+            return _Stop(url, is_home=True, repository=found or repository, authorizer=authorizer)
         if found is None:
             return _Stop(url, is_home=False, repository=repository, authorizer=None)
         return _Stop(url, is_home=False, repository=found, authorizer=self._second_hosts.authorizer_for(url))
@@ -220,9 +226,9 @@ class Exchange:
             raise UpstreamRefused(f"{self.endpoint.name} does not show {stop.repository}: absent, or private")
         if not has_credentials or status not in REFUSALS:
             return response
+        await response.aclose()  # its status says it all
         if status == FORBIDDEN and (await self._ping(stop, shown)).status_code not in REFUSALS:
             return response
-        await response.aclose()
         raise self._unreachable(f"it does not take the credentials that are configured for it ({status})")
 
     async def _send(
@@ -243,9 +249,10 @@ class Exchange:
     def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
         try:
             url = current.join(location)
+            # The host is decoded only when it is looked at: `xn--` may be followed by what is no name at all.
+            is_whole = bool(url.host) and (url.port is None or 0 < url.port < 2**16)
         except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to something that is no URL") from error
-        is_whole = bool(url.host) and (url.port is None or 0 < url.port < 2**16)
         if url.scheme not in {"https", home.scheme} or not is_whole or url.userinfo:
             raise UpstreamMisbehaved(f"{self.endpoint.name} redirects to a {url.scheme} address; refused")
         return url

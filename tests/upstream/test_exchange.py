@@ -379,6 +379,8 @@ async def test_another_port_or_host_is_another_place(location: str) -> None:
         pytest.param("https://cdn.example:99999/", id="no-port"),
         pytest.param("https://cdn.example:0/", id="port-zero"),
         pytest.param("https://[::1/", id="no-url"),
+        pytest.param("https://xn--/", id="no-name-in-punycode"),
+        pytest.param("https://xn--a/", id="a-control-character-in-punycode"),
         pytest.param("https://cdn.exam\x01ple/", id="a-control-character"),
         pytest.param("https://169.254.169.254/latest/meta-data/", id="a-metadata-service"),
         pytest.param("https://127.0.0.1/", id="this-machine"),
@@ -394,6 +396,52 @@ async def test_a_redirect_may_not_lead_here(location: str) -> None:
         with pytest.raises(UpstreamMisbehaved, match="redirects to"):
             await _ask(line.exchange)
     assert (len(line.sent), line.sent_away) == (1, [])
+
+
+async def test_a_redirect_to_another_repository_takes_a_token_for_that_one() -> None:
+    def home(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            return httpx.Response(200, json={"token": request.url.params["scope"].replace(":", "-")})
+        wanted = "own/new" if "/new/" in request.url.path else REPOSITORY
+        if request.headers.get("authorization") != f"Bearer repository-{wanted}-pull":
+            return httpx.Response(401, headers=CHALLENGE)
+        return OK if wanted == "own/new" else _redirect("/v2/own/new/manifests/jessie")
+
+    async with open_line(home, credentials=ME) as line:
+        assert (await _ask(line.exchange)).text == "manifest"
+    tokens = [request for request in line.sent if request.url.path == "/token"]
+    assert ["authorization" in request.headers for request in tokens] == [True, False]
+
+
+@pytest.mark.parametrize("is_by_way_of_another", [False, True])
+@pytest.mark.parametrize("path", ["/v2/own/private/manifests/1", "/v2/own%2Fprivate/manifests/1"])
+async def test_credentials_are_not_led_to_a_repository_that_they_are_not_for(
+    path: str, *, is_by_way_of_another: bool
+) -> None:
+    def home(request: httpx.Request) -> httpx.Response:
+        if "authorization" not in request.headers:
+            return httpx.Response(401, headers={"WWW-Authenticate": 'Basic realm="registry"'})
+        if "private" in request.url.path:
+            return OK
+        return _redirect(f"https://cdn.example{PATH}" if is_by_way_of_another else path)
+
+    async with open_line(home, _in_turn(_redirect(UPSTREAM + path)), credentials=ME) as line:
+        with pytest.raises(UpstreamRefused, match="own/private: absent, or private"):
+            await _ask(line.exchange)
+    assert [request.url.path for request in line.sent if "authorization" in request.headers] == [PATH]
+
+
+async def test_another_host_does_not_lead_home_with_our_credentials() -> None:
+    def home(request: httpx.Request) -> httpx.Response:
+        if "authorization" not in request.headers:
+            return httpx.Response(401, headers=CHALLENGE)
+        return OK if request.url.path == "/admin" else _redirect("https://cdn.example/data")
+
+    async with open_line(_with_tokens(home), _in_turn(_redirect(f"{UPSTREAM}/admin")), credentials=ME) as line:
+        with pytest.raises(UpstreamRefused):
+            await _ask(line.exchange)
+    assert line.sent[-1].url.path == "/admin"
+    assert "authorization" not in line.sent[-1].headers
 
 
 async def test_an_upstream_without_tls_may_lead_to_one_with_or_without() -> None:
