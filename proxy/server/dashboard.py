@@ -12,8 +12,11 @@ from types import MappingProxyType
 from aiohttp import hdrs, web
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import NameUnknown
+from proxy.oci.errors import NameUnknown, Unsupported
 from proxy.server.conditions import entity_tag, is_known
+from proxy.server.doors import Door
+from proxy.server.reading import raw_path_of
+from proxy.server.registry import READ_METHODS
 
 HOME = "/"
 FOLDER = "/dashboard/"
@@ -57,6 +60,18 @@ class PageFile:
     content: bytes
     content_type: str
     digest: Digest
+
+
+async def show_dashboard(request: web.BaseRequest, _door: Door) -> web.StreamResponse:
+    """Answer a file of the page: the `Area` of all its paths.
+
+    Raises:
+        NameUnknown: There is no such file.
+        Unsupported: It is not to be read.
+    """
+    if request.method not in READ_METHODS:
+        raise Unsupported("the dashboard is only to be read", headers={"Allow": "GET, HEAD"})
+    return dashboard_response(request, raw_path_of(request))
 
 
 def is_dashboard(path: str) -> bool:

@@ -9,16 +9,16 @@ import pytest
 from aiohttp import web
 
 from proxy.oci.errors import RegistryError
-from proxy.server.dashboard import dashboard_response, is_dashboard, page_files
+from proxy.server.dashboard import is_dashboard, page_files, show_dashboard
+from proxy.server.doors import Door
 from proxy.server.middleware import error_response
-from proxy.server.reading import raw_path_of
 
 _MENTIONED = re.compile(r"""(?:src|href|from|import)[=\s]\s*["']([^"'#]+)["']""")
 
 
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
     try:
-        return dashboard_response(request, raw_path_of(request))
+        return await show_dashboard(request, Door())
     except RegistryError as error:
         return error_response(error)
 
@@ -113,3 +113,8 @@ async def test_there_is_no_other_file(client: httpx.AsyncClient, path: str) -> N
     found = await client.get(path)
     assert found.status_code == 404
     assert found.json()["errors"][0]["code"] == "NAME_UNKNOWN"
+
+
+async def test_the_page_is_only_read(client: httpx.AsyncClient) -> None:
+    found = await client.post("/dashboard/main.js")
+    assert (found.status_code, found.headers["Allow"]) == (405, "GET, HEAD")

@@ -22,9 +22,10 @@ function headers(more = {}) {
 let asking = null;
 
 /** Ask for the token; answer whether there is one now. One question at a time, however many answers were 401. */
-function askToken() {
+function askToken(reason) {
   asking ??= new Promise((resolve) => {
     const dialog = find("ask-token");
+    find("token-reason").textContent = reason;
     const field = find("token");
     field.value = "";
     dialog.returnValue = "no";
@@ -52,11 +53,12 @@ async function send(method, path, body, isPatient) {
   if (body !== undefined) options.body = JSON.stringify(body);
   const response = await fetch(ROOT + path, options);
   if (response.ok) return response.status === 204 ? null : readJson(response);
+  const reason = await reasonOf(response);
   if (response.status === 401 && isPatient) {
     // Somebody may have given it while this question was under way.
-    if (sessionStorage.getItem(KEY) !== used || (await askToken())) return send(method, path, body, true);
+    if (sessionStorage.getItem(KEY) !== used || (await askToken(reason))) return send(method, path, body, true);
   }
-  throw new Refused(response.status, await reasonOf(response));
+  throw new Refused(response.status, reason);
 }
 
 async function readJson(response) {

@@ -6,9 +6,11 @@ import { attempt, confirmed, say } from "./telling.js";
 import { ageOf, countOf, platformOf, shortDigest, shortName, sizeOf } from "./words.js";
 
 const PAGE = 50;
+const MOST = 999; // the API answers a thousand at most
 let pattern = "";
 let images = [];
 let hasMore = false;
+let wanted = PAGE;
 let asked = 0;
 
 /** Prepare the search and its buttons. */
@@ -16,6 +18,7 @@ export function prepareImages() {
   let timer = 0;
   const search = () => {
     pattern = patternOf(find("search").value);
+    wanted = PAGE;
     return attempt("search", () => loadImages());
   };
   find("search").addEventListener("input", () => {
@@ -27,7 +30,10 @@ export function prepareImages() {
     clearTimeout(timer);
     search();
   });
-  find("more").addEventListener("click", () => attempt("more images", loadMore));
+  find("more").addEventListener("click", () => {
+    wanted = Math.min(wanted + PAGE, MOST);
+    attempt("more images", () => loadImages());
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("input, textarea, dialog")) return;
@@ -45,31 +51,20 @@ function patternOf(text) {
 /** Load the images that are shown, as many as are shown. */
 export async function loadImages({ isPatient = true } = {}) {
   const mine = ++asked;
-  const limit = Math.max(PAGE, images.length);
-  const told = await read("/images", { pattern, limit }, { isPatient });
+  // One more than is shown tells whether there are more.
+  const found = listOf(await read("/images", { pattern, limit: wanted + 1 }, { isPatient }), "images");
   if (mine !== asked) return; // a newer search is under way
-  images = listOf(told, "images");
-  hasMore = hasNext(told, images.length, limit);
+  hasMore = found.length > wanted;
+  images = found.slice(0, wanted);
   show();
 }
-
-async function loadMore() {
-  const told = await read("/images", { pattern, limit: PAGE, after: images.at(-1)?.reference });
-  const found = listOf(told, "images");
-  images = [...images, ...found];
-  hasMore = hasNext(told, found.length, PAGE);
-  show();
-}
-
-/** An answer may say that there is more; one that is full may have more behind it. */
-const hasNext = (told, found, limit) => (told && "next" in told ? told.next !== null : found >= limit);
 
 function show() {
   write(find("images-count"), images.length ? `${images.length}${hasMore ? "+" : ""}` : "");
   const none = find("images-none");
   none.hidden = images.length > 0;
   write(none, pattern ? `No image fits “${find("search").value.trim()}”.` : "Nothing is cached yet: pull something through the proxy, or warm it below.");
-  find("more").hidden = !hasMore;
+  find("more").hidden = !hasMore || wanted >= MOST;
   showRows(find("image-rows"), images, (image) => image.reference, makeImage);
 }
 

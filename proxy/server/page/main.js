@@ -30,7 +30,7 @@ async function quietly(action) {
     await action();
     reached(true);
   } catch (error) {
-    reached(false, error);
+    reached(error.status !== undefined, error);
   }
 }
 
@@ -46,8 +46,8 @@ const PARTS = [loadStatus, loadHistory, () => loadImages({ isPatient: false }), 
 function reached(isThere, error) {
   isReached = isThere;
   const trouble = find("trouble");
-  trouble.hidden = isThere;
-  if (error) write(trouble, error.status ? `The proxy answers: ${error.message}` : "The proxy cannot be reached; what is shown is what was last known.");
+  trouble.hidden = isThere && !error;
+  if (error) write(trouble, isThere ? `The proxy answers: ${error.message}` : "The proxy cannot be reached; what is shown is what was last known.");
   showConnection();
 }
 

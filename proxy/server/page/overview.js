@@ -109,6 +109,7 @@ export function takeResolutions(recent) {
 function askersOf(fill) {
   if (fill.platforms?.length) return fill.platforms;
   const repository = repositoryOf(fill.repository ?? "");
+  if (repository === "") return [];
   const found = resolutions.filter(
     (one) =>
       Date.now() - (momentOf(one.at) ?? 0) < RECENT_MS && [one.source, one.reference].some((name) => name && repositoryOf(name) === repository),
@@ -130,12 +131,12 @@ function makeFill() {
   const note = make("span", { class: "quiet" });
   const row = make("li", { class: "fill" }, name, size, bar, note);
   const show = (fill) => {
-    write(name, shortName(fill.repository ?? "unknown"));
+    write(name, fill.repository ? shortName(fill.repository) : shortDigest(fill.digest));
     write(size, fill.size ? `${sizeOf(fill.written)} of ${sizeOf(fill.size)}` : sizeOf(fill.written));
     showProgress(bar, fill.written, fill.size ?? 0);
     bar.setAttribute("aria-label", `Downloaded of ${shortName(fill.repository ?? "")} ${shortDigest(fill.digest)}`);
     const askers = askersOf(fill).map(platformOf);
-    const notes = [askers.length ? `for ${askers.join(", ")}` : "", countOf(fill.readers ?? 0, "client"), fill.pace ? `${sizeOf(fill.pace)}/s` : "", shortDigest(fill.digest)];
+    const notes = [askers.length ? `for ${askers.join(", ")}` : "", countOf(fill.readers ?? 0, "client"), fill.pace ? `${sizeOf(fill.pace)}/s` : "", fill.repository ? shortDigest(fill.digest) : ""];
     write(note, notes.filter(Boolean).join(" · "));
   };
   return { row, show };

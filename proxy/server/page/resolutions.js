@@ -63,7 +63,7 @@ function makeResolution() {
     write(cache, one.cache ?? "");
     cache.classList.add(one.cache === "hit" ? "good" : "other");
     const image = shortName(one.source ?? "").replace(/@sha256:([0-9a-f]{12})[0-9a-f]*$/, " $1");
-    write(source, `${image ? `${image} ` : ""}${one.evidence && one.evidence !== "none" ? `by ${one.evidence}` : ""}`);
+    write(source, [image, one.evidence && one.evidence !== "none" ? `known by ${one.evidence}` : "platform not known"].filter(Boolean).join(" · "));
     detail.append(trailOf(one.trail ?? []));
   };
   return { row: make("li", { class: "resolution" }, opener, detail), show: showOne };

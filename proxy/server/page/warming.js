@@ -35,7 +35,7 @@ async function start(isDry) {
     say("Name an image, and choose a platform.", true);
     return;
   }
-  const body = { images, platforms: chosen.length === boxes.length ? "fleet" : chosen, pin: find("warm-pin").checked, dry_run: isDry };
+  const body = { images, platforms: chosen, pin: find("warm-pin").checked, dry_run: isDry };
   await change("POST", "/warm", { body });
   say(isDry ? `Asking what ${countOf(images.length, "image")} would cost.` : `Warming ${countOf(images.length, "image")}.`);
   await loadJobs();
