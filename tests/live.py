@@ -12,6 +12,7 @@ from aiohttp import web
 
 from proxy.config.schema import CacheSettings, Settings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.telemetry.metrics import Metrics
 from proxy.wiring import open_proxy
 from tests.fakes.events import RecordingEvents
 from tests.lab.content import Content, hub_content
@@ -50,6 +51,7 @@ class Live:
     cache: Path
     events: RecordingEvents
     client: httpx.AsyncClient
+    metrics: Metrics
 
     def stored(self) -> set[str]:
         """Answer the digests of all blobs in the cache, each held against its content."""
@@ -87,7 +89,7 @@ async def run_proxy(settings: Settings, cache: Path) -> AsyncIterator[Live]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             port = int(runner.addresses[0][1])
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-                live = Live(port, cache, events, client)
+                live = Live(port, cache, events, client, running.metrics)
                 yield live
                 await live.settle()  # a client has its last byte a moment before the disk has it
         finally:

@@ -1,13 +1,13 @@
 """What pulls cost upstream, counted by the lab's Docker Hub. The README's table says the same."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 from tests.lab.hub import HubStandIn
-from tests.live import pull, run_proxy, settings_for
+from tests.live import Live, pull, run_proxy, settings_for
 
 pytestmark = pytest.mark.lab
 
@@ -124,3 +124,47 @@ async def test_many_clients_at_once_cost_what_one_costs(live_hub: HubStandIn, tm
     heads = "manifest-head arm32v7/debian"
     assert {**costs(live_hub), heads: 1} == COLD_JESSIE
     assert costs(live_hub)[heads] <= 8
+
+
+PURPOSES = {
+    "manifest": "manifest-get",
+    "manifest-head": "manifest-head",
+    "blob": "blob",
+    "redirect": "cdn",
+    "token": "token",
+}
+
+
+def told(live: Live, name: str, label: str) -> dict[str, float]:
+    """Answer what a metric tells, added up by one of its labels."""
+    found: dict[str, float] = defaultdict(float)
+    for family in live.metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name == f"polyarch_{name}":
+                found[sample.labels.get(label, "")] += sample.value
+    return dict(found)
+
+
+async def test_the_metrics_tell_what_was_asked_of_upstream_and_what_came(live_hub: HubStandIn, tmp_path: Path) -> None:
+    async with run_proxy(settings_for(live_hub), tmp_path) as live:
+        pulled = await pull(live.client, "library/debian:jessie", PI_2)
+        await pull(live.client, "library/debian:jessie", PI_2)
+        await live.settle()
+        asked = {
+            PURPOSES[purpose]: count for purpose, count in told(live, "upstream_requests_total", "purpose").items()
+        }
+        sent = Counter(record.kind for record in live_hub.requests())
+        assert asked == dict(sent)
+        assert told(live, "upstream_request_seconds_count", "upstream") == {"docker.io": sum(sent.values())}
+        fetched = sum(record.sent_bytes for record in live_hub.requests("cdn"))
+        assert told(live, "fetched_bytes_total", "") == {"": fetched}
+        # Beside the client's own blobs, the config of upstream's one image.
+        assert told(live, "fills_ended_total", "outcome") == {"kept": len(pulled.blobs) + 1}
+        assert told(live, "resolutions_total", "outcome") == {"synthesised": 1}
+        kinds = {"ping": 2, "tag": 2, "manifest": 4, "blob": 2 * len(pulled.blobs)}
+        assert told(live, "requests_total", "kind") == kinds
+        assert told(live, "detections_total", "platform") == {PI_2: 2}
+        assert told(live, "cache_bytes", "")[""] >= fetched  # manifests are counted with the next look at all of it
+        sizes = sum(int(str(line["bytes"])) for line in live.events.named("request"))
+        assert told(live, "served_bytes_total", "") == {"": sizes}
+        assert live.metrics.traffic.hits == 6
