@@ -41,6 +41,7 @@ RELOADABLE = frozenset(
     }
 )
 """What a running server takes. Everything else needs a restart, until somebody makes it reloadable and says so here."""
+        "warm",
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.config.parsers import PLATFORM_PARSERS, nearest
 from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
-from proxy.oci.references import normalise_registry
+from proxy.oci.references import Reference, normalise_registry
 
 ENVIRONMENT_PREFIX = "POLYARCH_"
 
@@ -164,6 +164,7 @@ def _check(settings: Settings) -> None:
     _check_upstreams(settings)
     _check_images(settings)
     _check_words(settings)
+    _check_warm(settings)
 
 
 def _check_listeners(settings: Settings) -> None:
@@ -248,3 +249,16 @@ def _check_words(settings: Settings) -> None:
     taken = next((word for word, _ in settings.words.aliases if normalise_registry(word) in upstreams), None)
     if taken is not None:
         raise InvalidSetting(f"words has {taken!r}, which is an upstream here: in a path, it could be either")
+
+
+def _check_warm(settings: Settings) -> None:
+    known = {normalise_registry(one.name) for one in settings.upstreams}
+    for position, entry in enumerate(settings.warm):
+        if (entry.every is None) is not bool(entry.cron):
+            raise InvalidSetting(f"warm[{position}] needs every or cron, one of them")
+        for image in entry.images:
+            registry = Reference.parse(image.replace("*", "0")).registry
+            if registry not in known:
+                raise InvalidSetting(
+                    f"warm[{position}]: the image {image!r} is on {registry}, which is no upstream here"
+                )

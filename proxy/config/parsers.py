@@ -100,6 +100,11 @@ def parse_platforms(value: object, vocabulary: Vocabulary = BUILT_IN) -> tuple[P
     return tuple(dict.fromkeys(platforms))
 
 
+def parse_platforms_or_fleet(value: object, vocabulary: Vocabulary = BUILT_IN) -> tuple[Platform, ...]:
+    """Take a list of platforms; `fleet`, which is answered with none, is whatever the proxy serves."""
+    return () if value in ("fleet", ["fleet"]) else parse_platforms(value, vocabulary)
+
+
 def parse_corrections(value: object, vocabulary: Vocabulary = BUILT_IN) -> tuple[tuple[Platform | None, Platform], ...]:
     """Take a table of platforms: what is claimed, or `*`, and what is meant."""
     if not isinstance(value, dict):
@@ -122,7 +127,7 @@ def parse_platform_lists(
 
 
 PLATFORM_PARSERS: frozenset[Callable[..., Any]] = frozenset(
-    {parse_one_platform, parse_platforms, parse_corrections, parse_platform_lists}
+    {parse_one_platform, parse_platforms, parse_platforms_or_fleet, parse_corrections, parse_platform_lists}
 )
 """The parsers that take the words for platforms, too."""
 

@@ -9,6 +9,7 @@ from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seco
 from proxy.config.resolving import CandidateSettings, ImageSettings, IndexSettings, ResolutionSettings
 from proxy.config.serving import ClientSettings, ListenerSettings, LogSettings, ServerSettings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.config.warming import WarmSettings
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 
 
@@ -82,6 +83,7 @@ class Settings:
     client: tuple[ClientSettings, ...] = items(ClientSettings)
     upstream: tuple[UpstreamSettings, ...] = items(UpstreamSettings)
 
+    warm: tuple[WarmSettings, ...] = items(WarmSettings)
     @property
     def upstreams(self) -> tuple[UpstreamSettings, ...]:
         """The configured upstreams, and Docker Hub."""
