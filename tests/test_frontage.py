@@ -16,6 +16,7 @@ from proxy.config.resolving import ResolutionSettings
 from proxy.config.schema import CacheSettings, FillSettings, Settings
 from proxy.config.serving import ClientSettings, ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.platforms import Platform
 from proxy.wiring import Running, open_proxy
@@ -115,6 +116,44 @@ async def test_an_answer_under_way_is_finished_by_the_upstream_that_it_began_wit
         gate.set()
         assert (await answer).json()["tags"] == ["old"]
     await upstream.cleanup()
+
+
+async def test_nobody_waits_for_an_upstream_that_the_settings_have_given_up(tmp_path: Path) -> None:
+    """Neither for what it was asked for a tag, nor for a manifest; who asked it gets what it says."""
+    gate, asked = asyncio.Event(), asyncio.Event()
+    content = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
+    path, digest = "/v2/library/debian/manifests", Digest.of(content)
+
+    async def hanging(_: web.BaseRequest) -> web.Response:
+        asked.set()
+        await gate.wait()
+        return web.Response(status=404)
+
+    async def quick(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=content, content_type="application/vnd.oci.image.index.v1+json")
+
+    runners = [web.ServerRunner(web.Server(one), shutdown_timeout=1) for one in (hanging, quick)]
+    for runner in runners:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    before, after = (
+        settings_with(UpstreamSettings(url=f"http://127.0.0.1:{runner.addresses[0][1]}")) for runner in runners
+    )
+    try:
+        for target in ("jessie", str(digest)):
+            gate.clear()
+            asked.clear()
+            async with serving(before, tmp_path / target[:6]) as (running, client):
+                waiting = asyncio.ensure_future(client.get(f"{path}/{target}"))
+                await asked.wait()
+                running.change(after)
+                assert (await client.get(f"{path}/{target}")).content == content
+                assert not waiting.done()
+                gate.set()
+                assert (await waiting).status_code == 404
+    finally:
+        for runner in runners:
+            await runner.cleanup()
 
 
 async def test_another_password_file_is_followed_even_if_it_holds_the_same_password(tmp_path: Path) -> None:

@@ -106,12 +106,15 @@ class Lookups:
             case ConfigQuestion():
                 return await self._guarded(self._ask_config(question))
             case BinaryQuestion():  # pragma: no branch - there is no other kind
-                key = ("binary", self.name, question)
+                key = ("binary", self, question)
                 return await self._tools.flights.run(key, lambda: self._guarded(self._ask_binary(question)))
 
     async def fetch(self, repository: str, digest: Digest) -> StoredManifest:
-        """Fetch a manifest by digest from a repository of upstream, once for all who want it."""
-        key = ("manifest", self.name, repository, digest)
+        """Fetch a manifest by digest from a repository of upstream, once for all who want it.
+
+        Only of those who ask here: after a change of the settings, upstream may be another one of the same name.
+        """
+        key = ("manifest", self, repository, digest)
         return await self._tools.fetches.run(key, lambda: self._fetch(repository, digest))
 
     async def _ask_tag(self, question: TagQuestion, margin: float) -> Known:
@@ -119,7 +122,7 @@ class Lookups:
         left = self._remaining(record, question)
         if record is not None and left > margin:
             return await self._complete(question, record, CacheState.HIT, left)
-        key = ("tag", self.name, question)  # a candidate, too, apart from who names it: its absence holds for longer
+        key = ("tag", self, question)  # a candidate, too, apart from who names it: its absence holds for longer
         return await self._tools.flights.run(key, lambda: self._check_tag(question, margin))
 
     def _remaining(self, record: TagRecord | None, question: TagQuestion) -> float:

@@ -76,13 +76,14 @@ class Resolver:
             if found.refresh_from <= self._tools.clock.monotonic():
                 self._refresh(repository, tag, found)
             return Resolved(found.resolution, CacheState.HIT, found.until) if _is_settled(found) else found
-        key = ("resolution", self._lookups.name, repository, tag, is_head)
+        # Of this resolver only: one that was made anew, since the settings changed, has another policy or upstream.
+        key = ("resolution", self, repository, tag, is_head)
         return await self._tools.flights.run(key, lambda: self._resolve_anew(repository, tag, is_head=is_head))
 
     def _refresh(self, repository: str, tag: str, found: Resolved) -> None:
         """Ask for a tag anew before its answer ends, so that nobody has to wait for that."""
         self._resolved[repository, tag] = replace(found, refresh_from=FOREVER)
-        key = ("refresh", self._lookups.name, repository, tag)
+        key = ("refresh", self, repository, tag)
         self._tools.flights.begin(key, lambda: self._refresh_ahead(repository, tag, found))
 
     async def _refresh_ahead(self, repository: str, tag: str, found: Resolved) -> Resolved:
