@@ -16,7 +16,12 @@ from structlog.typing import EventDict, WrappedLogger
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-_SECRETS = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{8,}|([?&][^=\s&]+=)[^&\s\"']+")
+_SECRETS = re.compile(
+    r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{8,}"
+    r"|([?&][^=\s&]+=)[^&\s\"']+"
+    r"|(://)[^/?#@\s]+(?=@)"
+)
+"""Credentials in a header, the values of a query, which is where URLs are signed, and the user of a URL."""
 
 
 _HARMLESS = frozenset({int, float, bool, type(None)})
@@ -104,7 +109,7 @@ def build_logger(
 
 def redact(text: str) -> str:
     """Cut credentials and query values out of a text."""
-    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}…", text)
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3]}…", text)
 
 
 def _without_secrets(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
@@ -117,7 +122,8 @@ def _without_secrets(_logger: WrappedLogger, _method: str, fields: EventDict) ->
 def _redacted(value: object) -> object:
     if isinstance(value, str):
         # Most texts are one word, and no secret: the pattern is not asked about them.
-        return redact(value) if "=" in value or " " in value or not value.isprintable() else value
+        is_suspect = "=" in value or " " in value or "://" in value or not value.isprintable()
+        return redact(value) if is_suspect else value
     if isinstance(value, bytes):
         return redact(value.decode(errors="replace"))
     if isinstance(value, Mapping):

@@ -87,6 +87,12 @@ def test_silence_tells_nobody() -> None:
         ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer …"),
         ("basic dXNlcjpwYXNzd29yZA==", "basic …"),
         ("https://cdn.example/data?verify=1-abc&x=2", "https://cdn.example/data?verify=…&x=…"),
+        ("at https://me:hunter2@registry.example/v2/", "at https://…@registry.example/v2/"),
+        (
+            "https://bucket.s3.example/blob?X-Amz-Credential=a%2Fb&X-Amz-Signature=0f1e2d",
+            "https://bucket.s3.example/blob?X-Amz-Credential=…&X-Amz-Signature=…",
+        ),
+        ("https://registry.example/a@sha256:00", "https://registry.example/a@sha256:00"),
         ("nothing to hide here", "nothing to hide here"),
     ],
 )
@@ -114,7 +120,14 @@ def _error(text: str) -> Exception:
     ids=["text", "bytes", "error", "list", "tuple", "mapping"],
 )
 @pytest.mark.parametrize(
-    "form", ["refused: Bearer {}", "BASIC\t{}", "https://cdn.example/data?verify={}", "x?a=1&sig={}&b=2"]
+    "form",
+    [
+        "refused: Bearer {}",
+        "BASIC\t{}",
+        "https://cdn.example/data?verify={}",
+        "x?a=1&sig={}&b=2",
+        "wss://me:{}@cdn.example",
+    ],
 )
 @given(token=tokens)
 @settings(max_examples=10)
