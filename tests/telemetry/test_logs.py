@@ -126,7 +126,6 @@ def _error(text: str) -> Exception:
         "BASIC\t{}",
         "https://cdn.example/data?verify={}",
         "x?a=1&sig={}&b=2",
-        "wss://me:{}@cdn.example",
     ],
 )
 @given(token=tokens)
