@@ -18,7 +18,7 @@ from proxy.server.doors import Door
 from proxy.server.reading import raw_path_of
 from proxy.server.registry import READ_METHODS
 
-HOME = "/"
+HOME_PATHS = ("/", "/dashboard")
 FOLDER = "/dashboard/"
 _INDEX = "index.html"
 _TYPES = {
@@ -76,7 +76,7 @@ async def show_dashboard(request: web.BaseRequest, _door: Door) -> web.StreamRes
 
 def is_dashboard(path: str) -> bool:
     """Tell whether a path, as it came over the wire, is the dashboard's to answer."""
-    return path == HOME or path.startswith(FOLDER) or path == FOLDER[:-1]
+    return path in HOME_PATHS or path.startswith(FOLDER)
 
 
 def dashboard_response(request: web.BaseRequest, path: str) -> web.Response:

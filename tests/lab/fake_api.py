@@ -145,13 +145,21 @@ class FakeApi:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Answer, on the port that it had before."""
+        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Answer nobody any more."""
         await self._runner.cleanup()
 
     def tell(self, name: str, fields: dict[str, Any]) -> None:
@@ -253,7 +261,7 @@ class FakeApi:
         added = [
             {
                 "platform": platform,
-                "digest": digest_of(50 + len(origin)),
+                "digest": digest_of(sum(map(ord, origin))),
                 "size": 46 * MIB,
                 "whole": "v6" not in platform,
                 "source": source,

@@ -29,6 +29,7 @@ function askToken(reason) {
     const field = find("token");
     field.value = "";
     dialog.returnValue = "no";
+    find("token-cancel").onclick = () => dialog.close("no");
     dialog.addEventListener(
       "close",
       () => {
