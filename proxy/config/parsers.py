@@ -210,6 +210,7 @@ def one_of(*words: str) -> Parser:
             raise InvalidSetting(f"must be one of {', '.join(words)}, not {value!r}{nearest(text, words)}")
         return text
 
+    parse.__doc__ = f"Take {', '.join(words[:-1])} or {words[-1]}."
     return parse
 
 
