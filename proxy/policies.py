@@ -14,7 +14,9 @@ from proxy.config.resolving import CandidateSettings
 from proxy.config.schema import Settings
 from proxy.config.serving import ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
+from proxy.server.access import Access, Reading
 from proxy.server.clients import Clients
 from proxy.server.doors import Door, Listener
 from proxy.server.networks import ClientRule, Neighbourhood
@@ -55,6 +57,25 @@ def build_clients(settings: Settings) -> Clients:
     rules = [ClientRule(network, one.assignment) for one in settings.client for network in one.network]
     neighbourhood = Neighbourhood(rules, settings.server.trusted_proxies)
     return Clients(neighbourhood, settings.resolution.default_platform, settings.words)
+
+
+def build_access(settings: Settings) -> Access:
+    """Answer who may use the API.
+
+    Raises:
+        InvalidSetting: The token's file cannot be read, or is empty.
+    """
+    api = settings.api
+    token = api.token
+    if api.token_file is not None:
+        try:
+            token = api.token_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise InvalidSetting(f"api.token_file {api.token_file}: {reason}") from error
+        if not token:
+            raise InvalidSetting(f"api.token_file {api.token_file} is empty")
+    return Access(Reading(api.read), token or None)
 
 
 def cache_limits(settings: Settings, cache: Path) -> Limits:

@@ -10,6 +10,7 @@ from pathlib import Path
 from proxy.config.schema import Settings
 from proxy.frontage import Frontage, Memory, Shared
 from proxy.policies import (
+    build_access,
     build_clients,
     build_fill_policy,
     cache_limits,
@@ -17,15 +18,20 @@ from proxy.policies import (
     list_private,
 )
 from proxy.ports import BlobStore, Catalog, Clock, Events, Quota
+from proxy.server.api import Api, ApiTools, Sight
 from proxy.server.clients import Clients
 from proxy.server.connections import RegistryServer, build_server
+from proxy.server.dashboard import FOLDER, HOME_PATHS, show_dashboard
 from proxy.server.doors import Door
 from proxy.server.fronts import Front
 from proxy.server.middleware import ServerEvents
+from proxy.server.operations import API, HEALTH, METRICS, READINESS, Operations, Probes, tell_metrics
 from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.fill import Fills, FillTools
+from proxy.service.freshness import Freshness
 from proxy.service.housekeeping import Housekeeper
+from proxy.service.inspection import Inspection
 from proxy.service.lookups import LookupTools
 from proxy.service.manifests import Manifests
 from proxy.service.pull import PullTools
@@ -37,12 +43,13 @@ from proxy.service.small_blobs import SmallBlobs
 from proxy.service.stock import HouseTools
 from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
+from proxy.service.verification import Verification
 from proxy.spending import Traffic
 from proxy.storage.catalog import SqliteCatalog
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import LayoutIndex
 from proxy.storage.layout_tags import read_tags
-from proxy.telemetry.metrics import CacheSight, CountedEvents, Metrics, Sights
+from proxy.telemetry.metrics import CONTENT_TYPE, CacheSight, CountedEvents, Metrics, Sights
 from proxy.version import VERSION
 
 CATALOG_FILE = "catalog.sqlite"
@@ -101,23 +108,38 @@ class Running:
 class _Changing:
     """Everything that can be changed while it runs."""
 
-    cache: Path
+    sight: "_Sight"
     frontage: Frontage
     handler: RegistryHandler
+    api: Api
     fills: Fills
     housekeeper: Housekeeper
     entrances: Sequence[Entrance]
 
     def __call__(self, settings: Settings) -> None:
-        clients, limits = build_clients(settings), cache_limits(settings, self.cache)
+        clients, limits = build_clients(settings), cache_limits(settings, self.sight.cache)
+        access = build_access(settings)
         doors = {listen: door for listen, _, _, door in list_doors(settings)}
         self.frontage.change(settings)  # the last that may fail
         self.handler.clients = clients
+        self.api.access, self.api.sight = access, self.sight.of(settings)
         self.fills.change(build_fill_policy(settings))
         self.housekeeper.occupancy.limits = limits
         for entrance in self.entrances:
             if (door := doors.get(entrance.listen)) is not None:
                 entrance.door.change(door.listeners)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What the API tells of the settings, whatever they are."""
+
+    cache: Path
+    owns_cache: bool
+
+    def of(self, settings: Settings) -> Sight:
+        fleet = tuple(str(platform) for platform in settings.resolution.fleet)
+        return Sight(fleet, str(self.cache), settings.cache.offline, self.owns_cache)
 
 
 @asynccontextmanager
@@ -152,11 +174,14 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
         memory.forgetters.append(small.forget)
         handler = RegistryHandler(frontage.fronts, Contents(store, small), clock, build_clients(settings))
+        sight = _Sight(cache, owns_cache=owns_cache)
+        api = _build_api(settings, house, housekeeper, shared, handler, frontage.fronts, sight, metrics.traffic)
+        operations = _build_operations(handler, api, Probes(store, catalog), metrics)
         entrances = tuple(
-            Entrance(listen, certificate, key, door, build_server(handler, door, events, clock))
+            Entrance(listen, certificate, key, door, build_server(operations, door, events, clock))
             for listen, certificate, key, door in list_doors(settings)
         )
-        changing = _Changing(cache, frontage, handler, shared.pull.fills, housekeeper, entrances)
+        changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, entrances)
         metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
         yield Running(entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, owns_cache, changing)
 
@@ -217,6 +242,43 @@ def _watch(fills: Fills, housekeeper: Housekeeper, store: BlobStore, fronts: Map
         return {name: quota for name, front in fronts.items() if (quota := front.puller.quota) is not None}
 
     return Sights(lambda: fills.running, look_at_cache, list_quotas)
+
+
+def _build_api(
+    settings: Settings,
+    house: HouseTools,
+    housekeeper: Housekeeper,
+    shared: Shared,
+    registry: RegistryHandler,
+    fronts: Mapping[str, Front],
+    sight: _Sight,
+    traffic: Traffic,
+) -> Api:
+    store, ledger, clock = house.store, house.ledger, house.clock
+    tools = ApiTools(
+        registry=registry,
+        fronts=fronts,
+        store=store,
+        ledger=ledger,
+        inspection=Inspection(store, ledger, Freshness(tag_seconds=settings.cache.tag_ttl), clock),
+        verification=Verification(store, ledger, None),
+        housekeeper=housekeeper,
+        tally=shared.pull.tally,
+        traffic=traffic,
+        fills=shared.pull.fills,
+        clock=clock,
+    )
+    return Api(tools, build_access(settings), sight.of(settings))
+
+
+def _build_operations(handler: RegistryHandler, api: Api, probes: Probes, metrics: Metrics) -> Operations:
+    pages = {
+        HEALTH: probes.tell_health,
+        READINESS: probes.tell_readiness,
+        METRICS: tell_metrics(metrics.render, CONTENT_TYPE),
+        **dict.fromkeys(HOME_PATHS, show_dashboard),
+    }
+    return Operations(handler, pages, {API: api.handle, FOLDER: show_dashboard})
 
 
 def _tell_served(events: ServerEvents, tally: Tally) -> None:

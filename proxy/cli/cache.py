@@ -10,11 +10,12 @@ import click
 
 from proxy.cache_folder import ListedImage, OpenCache, open_cache
 from proxy.cli.options import cache_directory, read_settings
-from proxy.cli.tables import Side, count_of, format_age, format_moment, format_size, render_table
+from proxy.cli.tables import Side, count_of, format_age, format_size, render_table
 from proxy.config.schema import Settings
 from proxy.oci.layouts import familiar_name
 from proxy.oci.references import Reference
 from proxy.ports import Pin
+from proxy.server.listed import listed_fields
 from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
 from proxy.wiring import SystemClock
 
@@ -102,23 +103,7 @@ async def _list_images(settings: Settings, folder: Path, pattern: str | None, so
         images.sort(key=lambda image: -image.size)
     elif sort == "used":
         images.sort(key=lambda image: -(image.used_at or 0))
-    return as_json_text([_listed_fields(image) for image in images]) if as_json else _listed_table(images)
-
-
-def _listed_fields(image: ListedImage) -> dict[str, object]:
-    return {
-        "reference": str(image.reference),
-        "digest": str(image.digest),
-        "media_type": image.media_type,
-        "answer": str(image.answer) if image.answer else None,
-        "platforms": [str(platform) if platform else None for platform in image.platforms],
-        "missing_platforms": [str(platform) if platform else None for platform in image.missing_platforms],
-        "size": image.size,
-        "used_at": format_moment(image.used_at),
-        "checked_at": format_moment(image.checked_at),
-        "fresh": image.is_fresh,
-        "pinned": image.is_pinned,
-    }
+    return as_json_text([listed_fields(image) for image in images]) if as_json else _listed_table(images)
 
 
 def _listed_table(images: Iterable[ListedImage]) -> str:

@@ -1,7 +1,6 @@
 """Tables, sizes and times for people; and the same times for scripts."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import Enum
 
 _SIZE_STEP = 1024
@@ -56,17 +55,6 @@ def format_age(moment: float | None, now: float) -> str:
         if count > 0:
             return f"{count} {unit} ago"
     return "now"
-
-
-def format_moment(moment: float | None) -> str | None:
-    """Write a wall clock reading as RFC 3339 has it, in UTC and to the second.
-
-    >>> format_moment(1_700_000_000.0)
-    '2023-11-14T22:13:20Z'
-    """
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def count_of(count: int, noun: str) -> str:

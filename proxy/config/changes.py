@@ -13,6 +13,9 @@ RELOADABLE = frozenset(
         "server.tls_key",
         "server.trusted_proxies",
         "server.drain_seconds",
+        "api.read",
+        "api.token",
+        "api.token_file",
         "log.level",
         "log.format",
         "cache.tag_ttl",
@@ -38,10 +41,10 @@ RELOADABLE = frozenset(
         "listener",
         "client",
         "upstream",
+        "warm",
     }
 )
 """What a running server takes. Everything else needs a restart, until somebody makes it reloadable and says so here."""
-        "warm",
 
 
 @dataclass(frozen=True, slots=True)

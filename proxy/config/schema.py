@@ -7,7 +7,7 @@ from proxy.arch.vocabulary import BUILT_IN, Vocabulary
 from proxy.config.declaring import items, setting
 from proxy.config.parsers import parse_bytes, parse_flag, parse_path, parse_seconds, parse_words
 from proxy.config.resolving import CandidateSettings, ImageSettings, IndexSettings, ResolutionSettings
-from proxy.config.serving import ClientSettings, ListenerSettings, LogSettings, ServerSettings
+from proxy.config.serving import ApiSettings, ClientSettings, ListenerSettings, LogSettings, ServerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.config.warming import WarmSettings
 from proxy.oci.references import DOCKER_HUB, normalise_registry
@@ -69,6 +69,7 @@ class Settings:
     """Everything that can be set."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     log: LogSettings = field(default_factory=LogSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     fill: FillSettings = field(default_factory=FillSettings)
@@ -82,8 +83,8 @@ class Settings:
     listener: tuple[ListenerSettings, ...] = items(ListenerSettings)
     client: tuple[ClientSettings, ...] = items(ClientSettings)
     upstream: tuple[UpstreamSettings, ...] = items(UpstreamSettings)
-
     warm: tuple[WarmSettings, ...] = items(WarmSettings)
+
     @property
     def upstreams(self) -> tuple[UpstreamSettings, ...]:
         """The configured upstreams, and Docker Hub."""

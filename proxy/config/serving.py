@@ -15,6 +15,7 @@ from proxy.config.parsers import (
     parse_path,
     parse_registry,
     parse_seconds,
+    parse_text,
 )
 from proxy.oci.platforms import Platform
 from proxy.oci.references import DOCKER_HUB
@@ -41,6 +42,24 @@ class ServerSettings:
     drain_seconds: float = setting(
         parse_seconds, "How long answers may go on once the server is told to stop.", default=30.0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`[api]`: who may look at the server from outside, and change it."""
+
+    read: str = setting(
+        one_of("open", "token", "off"),
+        "Who may read: whoever reaches it, who has the token, or nobody.",
+        default="open",
+    )
+    token: str = setting(
+        parse_text,
+        "What changing anything needs to be shown; only this machine may if not set.",
+        default="",
+        repr=False,
+    )
+    token_file: Path | None = setting(parse_path, "A file that holds the token.", default=None)
 
 
 @dataclass(frozen=True, slots=True)

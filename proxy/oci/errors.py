@@ -5,7 +5,7 @@ PolyarchError
 ├── RegistryError            has a code of the distribution-spec: what a client is told
 │   ├── ClientError          the request is at fault
 │   │   ├── InvalidName, InvalidTag, InvalidDigest, InvalidPlatform, InvalidReference, InvalidQuery,
-│   │   │   RangeNotSatisfiable, Unsupported
+│   │   │   RangeNotSatisfiable, Unsupported, Unauthorized, InvalidCall
 │   │   └── NotFound: NameUnknown, ManifestUnknown, BlobUnknown
 │   ├── UpstreamError        the upstream is at fault
 │   │   ├── UpstreamUnreachable   an answer that says "later"; stale content may be served instead
@@ -130,6 +130,19 @@ class Unsupported(ClientError):
     """A method that a read-only registry does not have."""
 
     code = "UNSUPPORTED"
+
+
+class Unauthorized(ClientError):
+    """Something that only the operator may ask for (RFC 9110 §15.5.2)."""
+
+    code = "UNAUTHORIZED"
+
+
+class InvalidCall(ClientError):
+    """A call of the API with parameters that it does not take."""
+
+    code = "UNSUPPORTED"
+    status = HTTPStatus.BAD_REQUEST
 
 
 class NotFound(ClientError):

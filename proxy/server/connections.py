@@ -5,9 +5,10 @@ piece by piece would only stand in its way, and the frame around it costs as muc
 """
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -22,7 +23,6 @@ from proxy.server.middleware import (
     error_response,
     log_requests,
 )
-from proxy.server.registry import RegistryHandler
 
 LINGER_SECONDS = 1.0
 """How long a body that was refused is read on, so that its sender sees the answer before the connection ends."""
@@ -39,9 +39,16 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def build_server(registry: RegistryHandler, door: Door, events: ServerEvents, clock: Clock) -> "RegistryServer":
+class Parts(Protocol):
+    """Whoever answers requests, whichever part of the server they are for."""
+
+    def handle(self, request: web.BaseRequest, door: Door) -> Awaitable[web.StreamResponse]:
+        """Answer one request that came in by a door. Raises RegistryError: what the client is to be told."""
+
+
+def build_server(parts: Parts, door: Door, events: ServerEvents, clock: Clock) -> "RegistryServer":
     """Make the server for a door: one handler for every path and method, and what stands around it, outermost first."""
-    handler = partial(registry.handle, door=door)
+    handler = partial(parts.handle, door=door)
     return RegistryServer(log_requests(answer_errors(handler, events), events, clock), events)
 
 

@@ -35,9 +35,16 @@ def find_whoami(path: str, vocabulary: Vocabulary = BUILT_IN) -> str | None:
 
 def whoami_response(client: Client) -> web.Response:
     """Write what is known of a client."""
+    return web.Response(
+        body=json.dumps(whoami_fields(client), indent=2).encode() + b"\n", content_type=media_types.JSON
+    )
+
+
+def whoami_fields(client: Client) -> dict[str, object]:
+    """Answer what is known of a client."""
     detection, listener = client.detection, client.listener
     platform = detection.platform
-    told = {
+    return {
         "platform": str(platform.explicit()) if platform else None,
         "evidence": detection.evidence,
         "answer": str(detection.answer),
@@ -50,7 +57,6 @@ def whoami_response(client: Client) -> web.Response:
         "upstream": listener.upstream or DOCKER_HUB,
         "hint": _hint(detection),
     }
-    return web.Response(body=json.dumps(told, indent=2).encode() + b"\n", content_type=media_types.JSON)
 
 
 def _engine(detection: Detection) -> dict[str, str] | None:

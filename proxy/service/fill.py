@@ -187,6 +187,11 @@ class Fill:
         return self._error is not None
 
     @property
+    def readers(self) -> int:
+        """How many follow it."""
+        return self._readers
+
+    @property
     def written(self) -> int:
         """How many bytes of it are written."""
         return 0 if self._ingest is None else self._ingest.written
@@ -358,6 +363,10 @@ class Fills:
         """Answer the fill of a blob that is under way, or None. One that has failed is none: the next try is clean."""
         fill = self._running.get(digest)
         return None if fill is None or fill.has_failed else fill
+
+    def list_running(self) -> list[Fill]:
+        """Answer all that are under way."""
+        return [fill for fill in self._running.values() if not fill.has_failed]
 
     def find_written(self, digest: Digest) -> int | None:
         """Answer how many bytes of a blob are written that is being filled, or None if it is not."""

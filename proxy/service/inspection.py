@@ -99,6 +99,11 @@ class Inspection:
         ]
         return sorted(found, key=lambda image: str(image.reference))
 
+    async def list_tags(self, pattern: str | None = None) -> list[TagRecord]:
+        """Answer the tags that are known, as `list_images` does, without a look at what is held of them."""
+        inventory = await self._ledger.take_inventory()
+        return [one for one in inventory.tags if pattern is None or fits(reference_of(one), pattern)]
+
     async def measure(self) -> Usage:
         """Answer where the bytes are."""
         inventory, blobs = await self._ledger.take_inventory(), await self._store.list_blobs()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.cli import tables
-from proxy.cli.tables import Side, format_age, format_moment, format_size, render_table
+from proxy.cli.tables import Side, format_age, format_size, render_table
 
 COLUMNS = (("NAME", Side.LEFT), ("SIZE", Side.RIGHT))
 
@@ -47,7 +47,3 @@ def test_sizes_at_the_edges(size: int, text: str) -> None:
 @given(st.floats(0, 1e10), st.floats(0, 1e10))
 def test_an_age_is_never_negative(moment: float, now: float) -> None:
     assert "-" not in format_age(moment, now)
-
-
-def test_what_never_was_has_no_moment() -> None:
-    assert format_moment(None) is None

@@ -1,0 +1,181 @@
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.config.schema import Settings
+from proxy.config.serving import ApiSettings
+from proxy.config.upstreams import UpstreamSettings
+from proxy.server.api import BASE
+from tests.cli.folders import IMAGES
+from tests.cli.registries import documents_of, serving
+from tests.live import Live, pull, run_proxy
+
+NAME = "docker.io/library/debian:jessie"
+KINDS: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+}
+TOKEN = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serving(documents_of(IMAGES)) as url:
+        yield url
+
+
+@pytest.fixture
+async def live(url: str, tmp_path: Path) -> AsyncIterator[Live]:
+    settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),))
+    async with run_proxy(settings, tmp_path / "cache") as live:
+        await pull(live.client, "library/debian:jessie", "linux/arm/v7")
+        await live.settle()
+        yield live
+
+
+async def ask(live: Live, path: str, **query: str) -> Any:
+    answer = await live.client.get(BASE + path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def tell(live: Live, path: str, **body: object) -> httpx.Response:
+    return await live.client.post(BASE + path, json=body)
+
+
+async def test_the_state_of_things(live: Live) -> None:
+    status = await ask(live, "/status")
+    assert status["fleet"][0] == "linux/amd64"
+    assert status["cache"]["stored_bytes"] > 0
+    assert status["answers"]["blob"]["miss"] == 2
+    assert status["bytes"]["served"] > 0
+    assert status["upstreams"] == await ask(live, "/quota") == [{"name": "docker.io", "quota": None}]
+    assert status["fills"] == []
+
+
+async def test_images_and_tags(live: Live) -> None:
+    images = await ask(live, "/images")
+    assert [image["reference"] for image in images] == ["docker.io/arm32v7/debian:jessie", NAME]
+    assert [image["reference"] for image in await ask(live, "/images", pattern="debian")] == [NAME]
+    assert len(await ask(live, "/images", limit="1")) == 1
+    assert NAME in [tag["reference"] for tag in await ask(live, "/tags")]
+
+
+async def test_who_asks(live: Live) -> None:
+    told = await ask(live, "/whoami")
+    assert told["evidence"] == "none"
+    assert told["listener"] == "main"
+
+
+async def test_pins_come_and_go(live: Live) -> None:
+    assert (await tell(live, "/pins", reference="debian:jessie")).json() == {"reference": NAME, "pinned": True}
+    assert [image["reference"] for image in await ask(live, "/images") if image["pinned"]] == [NAME]
+    gone = await live.client.delete(f"{BASE}/pins", params={"reference": "debian:jessie"})
+    assert gone.json() == {"reference": NAME, "pinned": False}
+    again = await live.client.delete(f"{BASE}/pins", params={"reference": "debian:jessie"})
+    assert (again.status_code, again.json()["errors"][0]["message"]) == (404, f"{NAME} is not pinned")
+
+
+async def test_what_is_purged_is_gone(live: Live) -> None:
+    assert (await tell(live, "/verify")).json()["damaged"] == []
+    assert (await tell(live, "/gc", dry_run=True)).json()["blobs"] == 0
+    assert (await tell(live, "/purge", reference="debian:jessie")).json()["blobs"] > 0
+    assert NAME not in [image["reference"] for image in await ask(live, "/images")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "reason"),
+    [
+        ("GET", "/nothing", None, 404, "openapi.json describes what there is"),
+        ("PUT", "/status", None, 405, "only by GET"),
+        ("GET", "/images?limit=0", None, 400, "'limit' is not what it should be"),
+        ("GET", "/images?limit=x", None, 400, "'limit' is not what it should be"),
+        ("GET", "/images?size=1", None, 400, "no such parameter: 'size'; there is pattern, limit"),
+        ("POST", "/pins", {}, 400, "'reference' is missing: an image"),
+        ("POST", "/pins", {"reference": 1}, 400, "'reference' is not what it should be"),
+        ("POST", "/pins", {"reference": "Not A Name"}, 400, "Not A Name"),
+        ("POST", "/gc", {"dry_run": 1}, 400, "'dry_run' is not what it should be"),
+        ("DELETE", "/pins", None, 400, "'reference' is missing"),
+    ],
+)
+async def test_a_call_that_is_not_what_it_should_be(
+    live: Live, method: str, path: str, body: object, status: int, reason: str
+) -> None:
+    answer = await live.client.request(method, BASE + path, json=body)
+    assert answer.status_code == status
+    assert reason in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "reason"),
+    [
+        (b"{}", "text/plain", "has to be JSON"),
+        (b"{", "application/json", "is no JSON"),
+        (b"[" * 100_000, "application/json", "is no JSON"),
+        (b"[]", "application/json", "has to be an object"),
+        (b'"' + b"x" * 300_000 + b'"', "application/json", "larger than"),
+    ],
+)
+async def test_a_body_that_is_none(live: Live, content: bytes, content_type: str, reason: str) -> None:
+    answer = await live.client.post(f"{BASE}/gc", content=content, headers={"Content-Type": content_type})
+    assert answer.status_code == 400
+    assert reason in answer.json()["errors"][0]["message"]
+
+
+async def test_without_the_token_nothing_is_changed(url: str, tmp_path: Path) -> None:
+    settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),), api=ApiSettings(token="secret"))
+    async with run_proxy(settings, tmp_path / "cache") as live:
+        await pull(live.client, "library/debian:jessie", "linux/arm/v7")
+        await live.settle()
+        before = live.stored()
+        for path, body in (
+            ("/pins", {"reference": "debian:jessie"}),
+            ("/purge", {"reference": "debian:jessie"}),
+            ("/gc", {}),
+        ):
+            refused = await live.client.post(BASE + path, json=body)
+            assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, 'Bearer realm="polyarch"')
+        assert not any(image["pinned"] for image in await ask(live, "/images"))
+        assert live.stored() == before
+        done = await live.client.post(f"{BASE}/pins", json={"reference": "debian:jessie"}, headers=TOKEN)
+        assert done.status_code == 200
+
+
+async def test_the_description_has_every_endpoint_and_every_answer_fits_it(live: Live) -> None:
+    described = await ask(live, "/openapi.json")
+    assert described["openapi"] == "3.1.0"
+    for path, methods in described["paths"].items():
+        if "get" in methods:
+            answer = (await live.client.get(path)).json()
+            check(methods["get"]["responses"]["200"]["content"]["application/json"]["schema"], answer, path)
+
+
+def check(schema: dict[str, Any], value: Any, where: str) -> None:
+    """Hold a value to as much of JSON Schema as the API uses."""
+    if "anyOf" in schema:
+        if value is not None:
+            check(schema["anyOf"][0], value, where)
+        return
+    kinds: dict[str, Any] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
+    assert isinstance(value, kinds[schema["type"]]), f"{where}: {json.dumps(value)[:100]}"
+    if "properties" in schema:
+        assert set(value) == set(schema["required"]), where
+        for name, inner in schema["properties"].items():
+            check(inner, value[name], f"{where}.{name}")
+    for one in value if isinstance(value, list) else ():
+        check(schema["items"], one, where)

@@ -1,0 +1,49 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.config.schema import Settings
+from proxy.config.serving import ApiSettings
+from proxy.config.upstreams import UpstreamSettings
+from tests.live import Live, run_proxy
+
+DEAD = UpstreamSettings(url="http://127.0.0.1:9", public="true")
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    async with run_proxy(Settings(upstream=(DEAD,), api=ApiSettings()), tmp_path / "cache") as live:
+        yield live
+
+
+@pytest.mark.parametrize(("path", "text"), [("/healthz", "ok\n"), ("/readyz", "ready\n")])
+async def test_probes_do_not_depend_on_upstream(live: Live, path: str, text: str) -> None:
+    answer = await live.client.get(path)
+    assert (answer.status_code, answer.text) == (200, text)
+    head = await live.client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    refused = await live.client.post(path)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_metrics_are_told(live: Live) -> None:
+    answer = await live.client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "polyarch_requests_total" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/healthz/x", "/metricsx", "/apix/v1/status", "/nowhere"])
+async def test_any_other_path_is_the_registry_s(live: Live, path: str) -> None:
+    answer = await live.client.get(path)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "NAME_UNKNOWN")
+
+
+async def test_pulls_are_answered_as_ever(live: Live) -> None:
+    assert (await live.client.get("/v2/")).json() == {}
+    assert (await live.client.get("/linux-arm-v6/v2/")).status_code == 200
+
+
+async def test_a_catalog_that_cannot_be_read_is_told(live: Live) -> None:
+    (live.cache / "catalog.sqlite").unlink()
+    assert (await live.client.get("/healthz")).status_code == 200
