@@ -258,6 +258,26 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Diary:
+    """What is remembered of standing orders."""
+
+    begun: Mapping[str, float] = field(default_factory=dict)
+    """When each was begun last, by its key: wall clock, in seconds since 1970."""
+    pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The tags that were pinned for each pattern."""
+
+
+class DiaryKeeper(Protocol):
+    """Where it is remembered. What cannot be written is told, and forgotten with the next restart."""
+
+    def read(self) -> Diary:
+        """Answer what is remembered, from memory."""
+
+    async def write(self, diary: Diary, /) -> None:
+        """Remember this instead."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredBlob:
     """A blob as housekeeping sees it."""
 

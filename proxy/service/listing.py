@@ -16,7 +16,7 @@ from proxy.oci.errors import (
     UpstreamUnreachable,
 )
 from proxy.oci.manifests import Index, parse_manifest
-from proxy.ports import Catalog, Clock, FetchedManifest, TagPage, TagRecord, TagState, Upstream
+from proxy.ports import Catalog, Clock, FetchedManifest, Quota, TagPage, TagRecord, TagState, Upstream
 from proxy.service.freshness import CacheState, Freshness
 from proxy.service.manifests import Manifests, StoredManifest
 
@@ -74,6 +74,11 @@ class Listings:
         except UpstreamRefused as error:
             raise NameUnknown(error.message) from error
         return ListedTags(page, CacheState.MISS)
+
+    async def ask_quota(self, repository: str, tag: str) -> Quota | None:
+        """Ask for a tag by HEAD, which is free, and answer what is left of upstream's pull allowance by then."""
+        await self._upstream.head_manifest(repository, tag)
+        return self._upstream.quota
 
     async def list_referrers(
         self, repository: str, origin: str, digest: Digest, *, artifact_type: str | None

@@ -11,7 +11,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from proxy.oci.errors import NameUnknown, RegistryError
-from proxy.oci.references import Reference
 from proxy.ports import BlobStore, Clock, Ledger, Pin
 from proxy.service.freshness import CacheState
 from proxy.service.pull import Puller
@@ -79,6 +78,13 @@ class WarmTools:
     ledger: Ledger
     clock: Clock
 
+    def find_puller(self, registry: str) -> Puller:
+        """Answer who pulls from a registry; raises NameUnknown where it is no upstream."""
+        puller = self.pullers.get(registry)
+        if puller is None:
+            raise NameUnknown(f"{registry} is none of this proxy's upstreams: {', '.join(sorted(self.pullers))}")
+        return puller
+
 
 @dataclass(frozen=True, slots=True)
 class WarmLimits:
@@ -116,7 +122,7 @@ class Warming:
         async with self._images:
             began = self._tools.clock.monotonic()
             try:
-                puller = self._puller(order.reference)
+                puller = self._tools.find_puller(order.reference.registry)
                 is_postponed = self._is_short(puller)
                 if not is_postponed:
                     plan = await make_plan(puller, self._tools.store, order)
@@ -129,13 +135,6 @@ class Warming:
         result = WarmResult(order, plan, spending, seconds, error, is_postponed)
         self._watch(Ended(result))
         return result
-
-    def _puller(self, reference: Reference) -> Puller:
-        puller = self._tools.pullers.get(reference.registry)
-        if puller is None:
-            known = ", ".join(sorted(self._tools.pullers))
-            raise NameUnknown(f"{reference.registry} is none of this proxy's upstreams: {known}")
-        return puller
 
     def _is_short(self, puller: Puller) -> bool:
         reserve, quota = self._limits.reserve, puller.quota
