@@ -1,8 +1,12 @@
 """What is shipped to run polyarch with, each file held to what a server needs and an operator may expect."""
 
+import json
 import re
 import shutil
+import socket
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +134,43 @@ def test_the_pod_runs_with_real_settings_and_no_rights(kubernetes: dict[str, Any
 # The container
 
 
-def test_the_container_file_runs_as_somebody_without_rights() -> None:
-    lines = CONTAINERFILE.read_text().splitlines()
-    assert f"USER {USER}" in lines
-    assert f"ENV POLYARCH_CACHE_DIRECTORY={CACHE}" in lines
-    assert f"VOLUME {CACHE}" in lines
-    assert lines[-1] == 'CMD ["serve"]'
+@pytest.fixture
+def container_lines() -> list[str]:
+    return CONTAINERFILE.read_text().splitlines()
+
+
+def test_the_container_file_runs_as_somebody_without_rights(container_lines: list[str]) -> None:
+    assert f"USER {USER}:{USER}" in container_lines
+    assert f"ENV POLYARCH_CACHE_DIRECTORY={CACHE}" in container_lines
+    assert f"VOLUME {CACHE}" in container_lines
+    assert container_lines[-1] == 'CMD ["serve"]'
+
+
+def test_the_container_bears_the_version_that_it_has(container_lines: list[str]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'LABEL org.opencontainers.image.version="{version}"' in container_lines
+
+
+def test_the_build_is_given_what_it_copies_and_nothing_else(container_lines: list[str]) -> None:
+    given = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    copied = [line.split()[1:-1] for line in container_lines if re.match("COPY [^-]", line)]
+    assert {name for names in copied for name in names} == given
+    assert all((ROOT / name).exists() for name in given)
+
+
+@pytest.mark.parametrize(("answer", "healthy"), [(200, True), (503, False), (None, False)])
+def test_the_container_asks_itself_whether_it_serves(
+    container_lines: list[str], answer: int | None, *, healthy: bool
+) -> None:
+    (check,) = (line.partition("CMD ")[2] for line in container_lines if line.startswith("HEALTHCHECK"))
+    _, *arguments = json.loads(check)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        environment = {"POLYARCH_SERVER_LISTEN": address, "http_proxy": "http://nowhere.invalid"}
+        with subprocess.Popen([sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL) as asking:
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(4096).startswith(b"GET /v2/ HTTP/1.1\r\n")
+                if answer is not None:
+                    connection.sendall(b"HTTP/1.1 %d Word\r\nContent-Length: 0\r\n\r\n" % answer)
+            assert (asking.wait(timeout=30) == 0) is healthy
