@@ -12,7 +12,7 @@ The signatures themselves are nobody's here: anyone may sign with a key of his o
 
 import base64
 import binascii
-from collections.abc import Mapping
+import json
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidManifest
@@ -44,7 +44,8 @@ def read_payload(body: bytes) -> bytes:
         raise InvalidManifest("signatures of different payloads")
     length, tail = formats.pop()
     payload = body[:length] + tail
-    if length > len(body) or load_object(payload) != _unsigned(fields):
+    load_object(payload)
+    if length > len(body) or [*_pairs(payload), _SIGNATURES] != _unsigned(body):
         raise InvalidManifest("signatures of something else than the manifest")
     return payload
 
@@ -75,5 +76,14 @@ def _decode(text: object) -> bytes:
         raise InvalidManifest("a signature that is not base64url") from error
 
 
-def _unsigned(fields: Mapping[str, object]) -> Mapping[str, object]:
-    return {key: value for key, value in fields.items() if key != _SIGNATURES}
+def _unsigned(body: bytes) -> list[object]:
+    """Answer what a signed manifest says, but for its signatures: of those, how often they stand there."""
+    pairs = _pairs(body)
+    rest: list[object] = [pair for pair in pairs if pair[0] != _SIGNATURES]
+    return [*rest, *(key for key, _ in pairs if key == _SIGNATURES)]
+
+
+def _pairs(content: bytes) -> tuple[tuple[str, object], ...]:
+    """Read an object as it is written: of a key that stands there twice, not everybody takes the same one."""
+    pairs: tuple[tuple[str, object], ...] = json.loads(content, object_pairs_hook=tuple)
+    return pairs

@@ -101,6 +101,24 @@ def test_no_body_goes_by_the_digest_of_another_kind_of_manifest() -> None:
     assert read_payload(whole) == spoken  # it says what it says, of schema 1
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        b', "fsLayers": [2]',
+        b', "fsLayers": [2], "fsLayers": [1]',
+        b', "FSLayers": [2]',
+        b', "signatures": {"fsLayers": [2]}',
+    ],
+)
+def test_nothing_is_said_beside_what_was_signed(more: bytes) -> None:
+    """Not even under a key that stands there already: some parsers take the first one, some the last."""
+    payload = b'{"schemaVersion": 1, "fsLayers": [1]}'
+    ours = header(len(payload) - 1)
+    assert read_payload(signed(ours, payload=payload)) == payload
+    with pytest.raises(InvalidManifest):
+        read_payload(signed(ours, payload=payload[:-1] + more + b"}"))
+
+
 @given(st.binary(max_size=200) | st.builds(lambda value: signed(header(length=value)), json_values))
 def test_reading_never_fails_otherwise(body: bytes) -> None:
     is_payload_digest(Digest.of(PAYLOAD), body)
