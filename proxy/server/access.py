@@ -66,9 +66,16 @@ def is_local(request: web.BaseRequest) -> bool:
     host, origin = request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.ORIGIN)
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False  # a proxy on this machine is not who asks
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _authority_of(origin) != host:
         return False
     return _is_loopback(request.remote or "") and _is_loopback(normalise_host(host))
+
+
+def _authority_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # a bracket that is not closed, and the like: it is nobody's
+        return None
 
 
 def _is_loopback(host: str) -> bool:

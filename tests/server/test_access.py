@@ -32,6 +32,7 @@ def request(peer: str, headers: dict[str, str]) -> web.BaseRequest:
         ("127.0.0.1", {**HERE, "Origin": "http://127.0.0.1:8080"}, False),
         ("127.0.0.1", {**HERE, "Origin": "https://evil.example"}, False),
         ("127.0.0.1", {**HERE, "Origin": "null"}, False),
+        ("127.0.0.1", {**HERE, "Origin": "http://[::1"}, False),
         ("127.0.0.1", {"Host": "evil.example:5000"}, False),
         ("127.0.0.1", {**HERE, "X-Forwarded-For": "192.0.2.1"}, False),
         ("127.0.0.1", {**HERE, "Forwarded": "for=192.0.2.1"}, False),
