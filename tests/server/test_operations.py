@@ -33,6 +33,14 @@ async def test_metrics_are_told(live: Live) -> None:
     assert "polyarch_requests_total" in answer.text
 
 
+async def test_the_dashboard_is_at_the_root(live: Live) -> None:
+    page = await live.client.get("/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert (await live.client.get("/dashboard/style.css")).headers["Content-Type"].startswith("text/css")
+    assert (await live.client.get("/dashboard/../wiring.py")).status_code == 404
+    assert (await live.client.post("/")).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/healthz/x", "/metricsx", "/apix/v1/status", "/nowhere"])
 async def test_any_other_path_is_the_registry_s(live: Live, path: str) -> None:
     answer = await live.client.get(path)
