@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from proxy.arch.choice import Asker
 from proxy.arch.compatibility import pick_best
 from proxy.arch.detection import Detection
+from proxy.arch.questions import describe_kind
 from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidManifest, ManifestUnknown
@@ -119,6 +120,8 @@ async def make_plan(puller: Puller, store: BlobStore, order: WarmOrder) -> WarmP
     """
     repository = order.reference.repository
     root = await _read_root(puller, store, order.reference)
+    if not isinstance(root.document, Index | ImageManifest):
+        raise ManifestUnknown(f"{describe_kind(root.document.media_type)}: what belongs to it is not known")
     images: dict[Platform, Descriptor] = {}
     beside: list[Descriptor] = []
     for platform in order.platforms:

@@ -3,12 +3,14 @@
 import pytest
 
 from proxy.oci import media_types
+from proxy.oci.digests import Digest
 from proxy.oci.errors import ManifestUnknown
 from proxy.oci.platforms import Platform
 from proxy.service.freshness import CacheState
 from proxy.service.warm_plans import WarmPlan, cost_of, make_plan
 from tests.fakes.upstream import FakeUpstream
 from tests.lab.images import build_image, build_index
+from tests.lab.schema1 import build_schema1
 from tests.service.bench import AMD64, ARM64, ARM_V6, ARM_V7, DEBIAN, SOURCES, Bench, address, jessie, open_bench
 from tests.service.bench import publish_jessie as publish
 from tests.service.warmth import order, warm
@@ -87,6 +89,14 @@ async def test_what_broke_off_is_not_counted_again() -> None:
         begun.close()
         rest = cost_of([await plan(bench, "debian:big", AMD64)])
         assert (whole.size - rest.size, whole.requests) == (1000, rest.requests)
+
+
+async def test_what_is_neither_image_nor_index_cannot_be_warmed() -> None:
+    upstream, old = FakeUpstream(), build_schema1("owner/old", "1", str(Digest.of(b"layer")))
+    upstream.put_manifest("owner/old", old.content, media_types.DOCKER_SCHEMA1_SIGNED, tag="1")
+    async with open_bench(upstream) as bench:
+        with pytest.raises(ManifestUnknown, match="schema 1, which no index can list: what belongs to it is not known"):
+            await plan(bench, "owner/old:1", AMD64)
 
 
 async def test_what_only_says_that_it_is_an_image_fits_whoever_wants_it() -> None:
