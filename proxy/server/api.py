@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from proxy import version
 from proxy.oci.errors import NameUnknown, Unsupported
 from proxy.oci.references import Reference
+from proxy.oci.routes import ManifestRoute
 from proxy.ports import BlobStore, Clock, Ledger, Pin, Quota
 from proxy.server.access import Access
 from proxy.server.doors import Door
@@ -29,7 +30,9 @@ from proxy.server.endpoints import (
     optional,
     read_call,
 )
+from proxy.server.explanations import Inquiry, explain
 from proxy.server.fronts import Front
+from proxy.server.imagined import ImaginedRequest
 from proxy.server.listed import format_moment, listed_fields
 from proxy.server.reading import host_of, raw_path_of
 from proxy.server.registry import RegistryHandler
@@ -94,6 +97,24 @@ _WHOAMI = fields(
     listener=TEXT,
     upstream=TEXT,
     hint=TEXT,
+)
+_EXPLANATION = fields(
+    reference=TEXT,
+    platform=optional(TEXT),
+    evidence=TEXT,
+    considered=list_of(_EVIDENCE),
+    listener=TEXT,
+    answer=TEXT,
+    answer_evidence=TEXT,
+    media_type=TEXT,
+    digest=TEXT,
+    size=COUNT,
+    image=TEXT,
+    image_platform=optional(TEXT),
+    cache=TEXT,
+    warning=TEXT,
+    pick={"type": "null"},
+    trail=list_of(TEXT),
 )
 _REMOVED = fields(bytes=COUNT, blobs=COUNT, tags=COUNT)
 _REFERENCE = Parameter("reference", TEXT, "an image, by tag or digest: debian:bookworm", is_required=True)
@@ -164,6 +185,7 @@ class Api:
     def _reading(self) -> tuple[Endpoint, ...]:
         pattern = Parameter("pattern", TEXT, "a shell pattern of names", default=None)
         limit = Parameter("limit", {**COUNT, "minimum": 1, "maximum": MAX_IMAGES}, "how many at most", default=200)
+        platform = Parameter("platform", TEXT, "for which machine: arm6, linux/arm/v7", default=None)
         tag = fields(reference=TEXT, digest=TEXT, checked_at=optional(TEXT))
         return (
             Endpoint("GET", "/openapi.json", "This description.", {"type": "object"}, self._tell_description),
@@ -172,6 +194,14 @@ class Api:
             Endpoint("GET", "/quota", "What is left of pull allowances.", list_of(_UPSTREAM), self._tell_quota),
             Endpoint("GET", "/images", "The cached images.", list_of(_IMAGE), self._list_images, (pattern, limit)),
             Endpoint("GET", "/tags", "The tags that are known.", list_of(tag), self._list_tags, (pattern, limit)),
+            Endpoint(
+                "GET",
+                "/resolve",
+                "What a machine would be answered, and why; upstream may be asked.",
+                _EXPLANATION,
+                self._resolve,
+                (_REFERENCE, platform),
+            ),
         )
 
     def _changing(self) -> tuple[Endpoint, ...]:
@@ -238,6 +268,13 @@ class Api:
             for record in found[: call.given["limit"]]
             if record.descriptor is not None and not record.tag.startswith(OWN_TAGS)
         ]
+
+    async def _resolve(self, call: Call) -> Any:
+        reference, word = Reference.parse(call.given["reference"]), call.given["platform"]
+        clients = self._tools.registry.clients
+        platform = None if word is None else clients.vocabulary.parse_platform(word)
+        request = ImaginedRequest(f"{ManifestRoute(reference.repository, reference.target)}?ns={reference.registry}")
+        return asdict(await explain(self._tools.fronts, clients, Inquiry(request, call.door, platform)))
 
     async def _pin(self, call: Call) -> Any:
         reference = Reference.parse(call.given["reference"])
