@@ -205,7 +205,7 @@ class _Times:
 
     def list_buckets(self) -> list[tuple[str, float]]:
         """Answer the bounds in seconds, each with how many took no longer."""
-        bounds = [*(f"{bound:g}" for bound in REQUEST_SECONDS), "+Inf"]
+        bounds = [*(str(float(bound)) for bound in REQUEST_SECONDS), "+Inf"]
         return list(zip(bounds, accumulate(self.counts), strict=True))
 
 
