@@ -145,9 +145,11 @@ class Page:
         told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         await self.send("Emulation.setEmulatedMedia", features=told)
 
-    async def photograph(self) -> bytes:
-        """Take a picture of the whole page, as PNG."""
-        size = (await self.send("Page.getLayoutMetrics"))["cssContentSize"]
+    async def photograph(self, *, seen_only: bool = False) -> bytes:
+        """Take a picture of the whole page, or of what is seen of it without scrolling, as PNG."""
+        metrics = await self.send("Page.getLayoutMetrics")
+        whole, seen = metrics["cssContentSize"], metrics["cssLayoutViewport"]
+        size = {"width": seen["clientWidth"], "height": seen["clientHeight"]} if seen_only else whole
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         told = await self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
         return base64.b64decode(told["data"])

@@ -148,7 +148,7 @@ function entryOf(entry) {
 function originOf(entry) {
   const from = entry.from ? ` from ${shortName(entry.from)}` : "";
   const shared = entry.shared_with?.length ? `, shared with ${entry.shared_with.map(platformOf).join(", ")}` : "";
-  const word = { upstream: "upstream's own", added: `added${from}`, alias: `stands in${from}` }[entry.source] ?? `${entry.source}${from}`;
+  const word = { upstream: "upstream's own", added: `added${from}`, alias: `added${from} as a stand-in` }[entry.source] ?? `${entry.source}${from}`;
   return word + shared;
 }
 

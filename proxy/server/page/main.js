@@ -25,13 +25,22 @@ function soon(action, seconds) {
   };
 }
 
-async function quietly(action) {
+const wrongs = new Map();
+
+/** Load a part; what is wrong with it stands on top until it comes. */
+async function quietly(part) {
   try {
-    await action();
-    reached(true);
+    await part();
+    isReached = true;
+    wrongs.delete(part);
   } catch (error) {
-    reached(error.status !== undefined, error);
+    isReached = error.status !== undefined;
+    wrongs.set(part, isReached ? `The proxy answers: ${error.message}` : "The proxy cannot be reached; what is shown is what was last known.");
   }
+  const [wrong] = wrongs.values();
+  find("trouble").hidden = wrong === undefined;
+  if (wrong !== undefined) write(find("trouble"), wrong);
+  showConnection();
 }
 
 async function loadStatus({ isPatient = false } = {}) {
@@ -41,15 +50,10 @@ async function loadStatus({ isPatient = false } = {}) {
 }
 
 const loadHistory = async () => showHistory(await read("/history", {}, { isPatient: false }));
-const PARTS = [loadStatus, loadHistory, () => loadImages({ isPatient: false }), () => loadResolutions({ isPatient: false }), () => loadJobs({ isPatient: false })];
-
-function reached(isThere, error) {
-  isReached = isThere;
-  const trouble = find("trouble");
-  trouble.hidden = isThere && !error;
-  if (error) write(trouble, isThere ? `The proxy answers: ${error.message}` : "The proxy cannot be reached; what is shown is what was last known.");
-  showConnection();
-}
+const showImages = () => loadImages({ isPatient: false });
+const showResolutions = () => loadResolutions({ isPatient: false });
+const showJobs = () => loadJobs({ isPatient: false });
+const PARTS = [loadStatus, loadHistory, showImages, showResolutions, showJobs];
 
 function showConnection() {
   const [state, text] = !isReached ? ["off", "not reached"] : isLive ? ["live", "live"] : ["polling", `every ${POLL_SECONDS} s`];
@@ -58,9 +62,9 @@ function showConnection() {
 }
 
 const statusSoon = soon(loadStatus, 1);
-const imagesSoon = soon(() => loadImages({ isPatient: false }), 1.5);
-const jobsSoon = soon(() => loadJobs({ isPatient: false }), 0.5);
-const resolutionsSoon = soon(() => loadResolutions({ isPatient: false }), 0.5);
+const imagesSoon = soon(showImages, 1.5);
+const jobsSoon = soon(showJobs, 0.5);
+const resolutionsSoon = soon(showResolutions, 0.5);
 
 function event(name, told) {
   if (name === "fill") {
@@ -92,15 +96,18 @@ async function poll() {
     const isCalm = isLive && !isWarming();
     await new Promise((resolve) => setTimeout(resolve, (isCalm ? CALM_SECONDS : POLL_SECONDS) * 1000));
     if (document.hidden) continue;
-    if (isLive && !isCalm) await quietly(() => loadJobs({ isPatient: false }));
-    else await quietly(() => Promise.all(PARTS.map((part) => part())));
+    await Promise.all((isLive && !isCalm ? [showJobs] : PARTS).map(quietly));
   }
 }
 
 prepareChart();
 prepareImages();
 prepareWarming();
-await quietly(() => loadStatus({ isPatient: true })); // asks for the token, once, where reading needs it
+try {
+  await loadStatus({ isPatient: true }); // asks for the token, once, where reading needs it
+} catch {
+  // What is wrong is told below.
+}
 for (const part of PARTS) quietly(part);
 follow({ event, state });
 poll();
