@@ -23,6 +23,9 @@ from proxy.server.networks import ClientRule, Neighbourhood
 from proxy.service.download import FillPolicy
 from proxy.service.freshness import Freshness
 from proxy.service.occupancy import Limits
+from proxy.service.schedules import Schedule
+from proxy.service.standing_orders import StandingOrder
+from proxy.service.warming import WarmLimits
 
 AHEAD_SHARE = 0.2
 """The last part of a tag's time in which a request for it lets it be asked for anew."""
@@ -127,6 +130,22 @@ def build_policy(settings: Settings, upstream: UpstreamSettings) -> Policy:
 def asks_proposal(candidates: CandidateSettings, upstream: UpstreamSettings) -> bool:
     """Tell whether the forum proposal's namespaces are looked into: never where strangers may own them, unasked."""
     return candidates.proposal == "on" or (candidates.proposal == "auto" and not upstream.is_public)
+
+
+def list_standing_orders(settings: Settings) -> tuple[StandingOrder, ...]:
+    """Answer what is warmed again and again."""
+    return tuple(
+        StandingOrder(
+            images=one.images,
+            platforms=one.platforms or settings.resolution.fleet,
+            schedule=Schedule(every=one.every or 0.0, cron=one.cron, jitter=one.jitter),
+            limits=WarmLimits(one.parallel, one.reserve),
+            with_attestations=one.attestations,
+            is_pinned=one.pin,
+            keep_newest=one.keep_newest,
+        )
+        for one in settings.warm
+    )
 
 
 def _templates(settings: Settings, upstream: UpstreamSettings) -> tuple[Template, ...]:

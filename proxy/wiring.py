@@ -1,7 +1,8 @@
 """The composition root: settings become running objects, opened and closed by one async context manager."""
 
+import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from proxy.policies import (
     cache_limits,
     list_doors,
     list_private,
+    list_standing_orders,
 )
 from proxy.ports import BlobStore, Catalog, Clock, Events, Quota
 from proxy.server.api import Api, ApiTools, Sight
@@ -40,12 +42,16 @@ from proxy.service.recency import Recency
 from proxy.service.resolver import ResolverTools
 from proxy.service.room import Room
 from proxy.service.small_blobs import SmallBlobs
+from proxy.service.standing_orders import StandingOrders
 from proxy.service.stock import HouseTools
 from proxy.service.tally import Tally
 from proxy.service.tasks import SingleFlight, TaskOwner
 from proxy.service.verification import Verification
+from proxy.service.warm_jobs import WarmJobs
+from proxy.service.warming import WarmTools
 from proxy.spending import Traffic
 from proxy.storage.catalog import SqliteCatalog
+from proxy.storage.diary import JsonDiary
 from proxy.storage.disk import DiskBlobStore
 from proxy.storage.layout_index import LayoutIndex
 from proxy.storage.layout_tags import read_tags
@@ -92,6 +98,9 @@ class Running:
     catalog: SqliteCatalog
     housekeeper: Housekeeper
     metrics: Metrics
+    warm_jobs: WarmJobs
+    standing_orders: StandingOrders
+    """What is warmed again and again, for whoever serves to run."""
     owns_cache: bool
     """False where another process had the cache folder open before."""
     change: Callable[[Settings], None]
@@ -114,6 +123,7 @@ class _Changing:
     api: Api
     fills: Fills
     housekeeper: Housekeeper
+    standing_orders: StandingOrders
     entrances: Sequence[Entrance]
 
     def __call__(self, settings: Settings) -> None:
@@ -125,6 +135,7 @@ class _Changing:
         self.api.access, self.api.sight = access, self.sight.of(settings)
         self.fills.change(build_fill_policy(settings))
         self.housekeeper.occupancy.limits = limits
+        self.standing_orders.change(list_standing_orders(settings))
         for entrance in self.entrances:
             if (door := doors.get(entrance.listen)) is not None:
                 entrance.door.change(door.listeners)
@@ -177,13 +188,19 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         sight = _Sight(cache, owns_cache=owns_cache)
         api = _build_api(settings, house, housekeeper, shared, handler, frontage.fronts, sight, metrics.traffic)
         operations = _build_operations(handler, api, Probes(store, catalog), metrics)
-        entrances = tuple(
-            Entrance(listen, certificate, key, door, build_server(operations, door, events, clock))
-            for listen, certificate, key, door in list_doors(settings)
-        )
-        changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, entrances)
+        entrances = tuple(_build_entrances(settings, operations, events, clock))
+        warming = await _open_warming(settings, house, frontage.fronts, cache, stack)
+        changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, warming[1], entrances)
         metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
-        yield Running(entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, owns_cache, changing)
+        fronts = frontage.fronts
+        yield Running(entrances, fronts, handler, store, catalog, housekeeper, metrics, *warming, owns_cache, changing)
+
+
+def _build_entrances(
+    settings: Settings, operations: Operations, events: ServerEvents, clock: Clock
+) -> Iterator[Entrance]:
+    for listen, certificate, key, door in list_doors(settings):
+        yield Entrance(listen, certificate, key, door, build_server(operations, door, events, clock))
 
 
 async def _open_cache(
@@ -202,6 +219,22 @@ async def _open_cache(
         owner.start(rebuilding.run(), name="rebuilding")
     await stack.enter_async_context(LayoutIndex(cache, catalog, store, writers))
     return store, catalog, owner, owns_cache
+
+
+async def _open_warming(
+    settings: Settings, house: HouseTools, fronts: Mapping[str, Front], cache: Path, stack: AsyncExitStack
+) -> tuple[WarmJobs, StandingOrders]:
+    def open_tools() -> WarmTools:
+        pullers = {name: front.puller for name, front in fronts.items()}
+        return WarmTools(pullers, house.store, house.ledger, house.clock)
+
+    scribe = stack.enter_context(ThreadPoolExecutor(1, "diary-writer"))
+    # An owner of its own, which ends before the upstreams are closed: jobs are broken off then, and do not fail.
+    jobs = WarmJobs(open_tools, await stack.enter_async_context(TaskOwner(house.events)), house.events)
+    diary = JsonDiary(cache, scribe, house.events)
+    standing = StandingOrders(jobs, open_tools, diary, house.events, random.random)
+    standing.change(list_standing_orders(settings))
+    return jobs, standing
 
 
 def _share(

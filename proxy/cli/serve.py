@@ -97,8 +97,8 @@ async def run(settings: Settings, cache: Path, events: ServerEvents, again: Agai
             _tell_serving(settings, cache, running.entrances, listening.addresses, events)
             supervisor.tell_ready()
             async with asyncio.TaskGroup() as tasks:
-                standing = [listening.follow_certificates(), reloading.run(orders.reload)]
-                running_tasks = [tasks.create_task(one) for one in standing]
+                parts = [listening.follow_certificates(), reloading.run(orders.reload), running.standing_orders.run()]
+                running_tasks = [tasks.create_task(one) for one in parts]
                 await orders.stop.wait()
                 for task in running_tasks:
                     task.cancel()
