@@ -1,17 +1,22 @@
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
 from proxy.config.schema import Settings
 from proxy.config.serving import ApiSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.server.api import BASE
+from proxy.wiring import open_proxy
 from tests.cli.folders import IMAGES
 from tests.cli.registries import documents_of, serving
+from tests.fakes.events import RecordingEvents
 from tests.live import Live, pull, run_proxy
 
 NAME = "docker.io/library/debian:jessie"
@@ -162,6 +167,48 @@ async def test_without_the_token_nothing_is_changed(url: str, tmp_path: Path) ->
         assert live.stored() == before
         done = await live.client.post(f"{BASE}/pins", json={"reference": "debian:jessie"}, headers=TOKEN)
         assert done.status_code == 200
+
+
+async def test_a_stranger_changes_nothing_where_no_token_is_set(url: str, tmp_path: Path) -> None:
+    """Over the machine's own address in its network: the peer is then no loopback, by the kernel's word."""
+    settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),))
+    async with open_proxy(settings, tmp_path / "cache", RecordingEvents()) as running, AsyncExitStack() as stack:
+        runner = web.ServerRunner(running.entrances[0].server, shutdown_timeout=1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, own_address(), 0).start()
+        except OSError:
+            pytest.skip("this machine has no address but its loopback's")
+        base = f"http://{own_address()}:{runner.addresses[0][1]}"
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, trust_env=False))
+        await pull(client, "library/debian:jessie", "linux/arm/v7")
+        before = (await client.get(f"{BASE}/images")).json()
+        described = (await client.get(f"{BASE}/openapi.json")).json()["paths"]
+        changing = [(method, path) for path, methods in described.items() for method in methods if method != "get"]
+        assert len(changing) >= 5
+        for method, path in changing:
+            refused = await client.request(
+                method,
+                path,
+                params={"reference": "debian:jessie"} if method == "delete" else None,
+                json={"reference": "debian:jessie"} if method == "post" else None,
+                headers={"Host": "127.0.0.1", "X-Forwarded-For": "127.0.0.1"},
+            )
+            assert refused.status_code == 401, (method, path)
+        after = (await client.get(f"{BASE}/images")).json()
+        assert [without_uses(image) for image in after] == [without_uses(image) for image in before]
+
+
+def own_address() -> str:
+    """Answer this machine's address in its network; nothing is sent for that."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737)
+        return str(asking.getsockname()[0])
+
+
+def without_uses(image: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in image.items() if name != "used_at"}
 
 
 async def test_the_description_has_every_endpoint_and_every_answer_fits_it(live: Live) -> None:
