@@ -9,7 +9,9 @@ from proxy.config.resolving import CandidateSettings, ResolutionSettings, Templa
 from proxy.config.schema import Settings
 from proxy.config.serving import ClientSettings, ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
-from proxy.policies import asks_proposal, build_clients, build_policy, list_doors
+from proxy.config.warming import WarmSettings
+from proxy.oci.platforms import Platform
+from proxy.policies import asks_proposal, build_clients, build_policy, list_doors, list_standing_orders
 
 HUB = UpstreamSettings()
 OWN = UpstreamSettings(url="http://127.0.0.1:5001")
@@ -91,3 +93,14 @@ def test_a_way_in_is_called_by_its_host_or_its_address(listen: tuple[str, int] |
     settings = Settings(listener=(ListenerSettings(listen=listen, host=host),))
     (*_, (_, _, _, door)) = list_doors(settings)
     assert door.find(host).name == name
+
+
+def test_a_standing_order_is_for_the_fleet_unless_it_names_platforms() -> None:
+    rpi = Platform("linux", "arm", "v6")
+    warm = (
+        WarmSettings(images=("debian",), every=60.0),
+        WarmSettings(images=("debian",), cron="1 2 * * *", platforms=(rpi,), reserve=5),
+    )
+    fleet, own = list_standing_orders(Settings(warm=warm))
+    assert (fleet.platforms, fleet.schedule.every) == (Settings().resolution.fleet, 60.0)
+    assert (own.platforms, own.schedule.cron, own.limits.reserve) == ((rpi,), "1 2 * * *", 5)

@@ -10,6 +10,7 @@ import pytest
 
 from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.config.warming import WarmSettings
 from proxy.oci.errors import InvalidSetting, Unavailable
 from proxy.telemetry.logs import SilentEvents
 from proxy.wiring import SystemClock, open_proxy
@@ -112,6 +113,16 @@ async def test_a_password_comes_from_its_file(tmp_path: Path) -> None:
     upstream = UpstreamSettings(username="me", repositories=("me/*",), password_file=tmp_path / "password")
     async with open_proxy(Settings(upstream=(upstream,)), tmp_path / "cache", SilentEvents()) as running:
         assert set(running.fronts) == {"docker.io"}
+
+
+async def test_standing_orders_are_taken_from_the_settings_and_changed_with_them(tmp_path: Path) -> None:
+    entry = WarmSettings(images=("debian",), every=3600.0)
+    async with open_proxy(Settings(warm=(entry,)), tmp_path, SilentEvents()) as running:
+        assert repr(running.standing_orders) == "<StandingOrders: 1, 0 postponed>"
+        running.change(Settings(warm=(entry, replace(entry, images=("alpine",)))))
+        assert repr(running.standing_orders) == "<StandingOrders: 2, 0 postponed>"
+        assert running.warm_jobs.list() == ()
+    assert not (tmp_path / "warming.json").exists()
 
 
 def test_the_clock_is_the_system_s() -> None:
