@@ -113,8 +113,9 @@ class Page:
             raise TimeoutError(f"{error}\n{shown}\n{self.complaints}") from error
 
     async def text(self, selector: str) -> str:
-        """Answer the text of the first element that fits, as it is shown."""
-        return str(await self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
+        """Answer the text of the first element that fits, as it is shown; all spaces alike."""
+        shown = await self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+        return str(shown).replace("\N{NO-BREAK SPACE}", " ")
 
     async def click(self, selector: str) -> None:
         """Click in the middle of an element with the mouse, as a person would."""

@@ -137,7 +137,7 @@ async def test_a_pull_is_shown_while_it_goes_on(page: Page, api: FakeApi) -> Non
     for written in (16, 32, 48):
         api.fills = [a_fill(1, "library/redis", written * MIB, 64 * MIB, 2)]
         api.tell("fill", {**api.fills[0], "state": "progress"})
-        await page.wait_for(f"document.querySelector('.fill').innerText.includes('{written}.0 MiB of 64.0 MiB')")
+        await page.wait_for(f"document.querySelector('.fill').innerText.includes('{written}.0\\u00a0MiB of')")
     assert await page.run("document.querySelector('.fill progress').value") == 0.75
     assert "2 clients" in await page.text(".fill")
     api.fills = []
@@ -220,7 +220,7 @@ async def test_images_are_warmed_from_the_page(page: Page, api: FakeApi) -> None
     await open_dashboard(page, api)
     await page.type("#warm-images", "postgres:17\nmemcached:1.6")
     await page.click("#warm-form [value=dry]")
-    await page.wait_for("document.querySelector('.job')?.innerText.includes('would cost 17 requests, 168 MiB')")
+    await page.wait_for("document.querySelector('.job')?.innerText.includes('would cost 17 requests, 168\\u00a0MiB')")
     await page.click("#warm-platforms input")
     await page.click("#warm-form [value=run]")
     await page.wait_for("document.querySelector('.job .tag').innerText === 'running'")

@@ -1,6 +1,6 @@
 // The API: questions, changes, and what it tells by itself. A token is asked for when it is needed, and kept by the tab.
 
-import { find } from "./elements.js";
+import { find, openDialog } from "./elements.js";
 
 const ROOT = "/api/v1";
 const KEY = "polyarch.token";
@@ -23,29 +23,25 @@ let asking = null;
 
 /** Ask for the token; answer whether there is one now. One question at a time, however many answers were 401. */
 function askToken(reason) {
-  asking ??= new Promise((resolve) => {
-    const dialog = find("ask-token");
-    find("token-reason").textContent = reason;
-    const field = find("token");
-    field.value = "";
-    dialog.returnValue = "no";
-    find("token-cancel").onclick = () => dialog.close("no");
-    dialog.addEventListener(
-      "close",
-      () => {
-        asking = null;
-        const token = field.value.trim();
-        field.value = "";
-        const isGiven = dialog.returnValue === "yes" && token !== "";
-        if (isGiven) sessionStorage.setItem(KEY, token);
-        resolve(isGiven);
-      },
-      { once: true },
-    );
-    dialog.showModal();
-    field.focus();
+  asking ??= askOnce(reason).finally(() => {
+    asking = null;
   });
   return asking;
+}
+
+async function askOnce(reason) {
+  const dialog = find("ask-token");
+  const field = find("token");
+  find("token-reason").textContent = reason;
+  find("token-cancel").onclick = () => dialog.close("no");
+  field.value = "";
+  const answer = openDialog(dialog);
+  field.focus();
+  const said = await answer;
+  const token = field.value.trim();
+  field.value = "";
+  if (said === "yes" && token !== "") sessionStorage.setItem(KEY, token);
+  return said === "yes" && token !== "";
 }
 
 async function send(method, path, body, isPatient) {

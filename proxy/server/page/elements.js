@@ -81,3 +81,17 @@ export function showProgress(bar, part, whole) {
   if (whole > 0) bar.value = Math.min(1, part / whole);
   else bar.removeAttribute("value");
 }
+
+/** Open a dialog; answer what it was closed with, "no" unless somebody said otherwise. */
+export function openDialog(dialog) {
+  dialog.returnValue = "no";
+  return new Promise((resolve) => {
+    const close = () => {
+      if (dialog.open) return; // told late, of the time before
+      dialog.removeEventListener("close", close);
+      resolve(dialog.returnValue);
+    };
+    dialog.addEventListener("close", close);
+    dialog.showModal();
+  });
+}

@@ -1,6 +1,6 @@
 // What the page says to people: what was done, what went wrong, and whether they are sure.
 
-import { find, write } from "./elements.js";
+import { find, openDialog, write } from "./elements.js";
 
 let timer = 0;
 
@@ -25,14 +25,9 @@ export async function attempt(what, action) {
 }
 
 /** Ask whether somebody is sure. */
-export function confirmed(title, text, yes) {
-  const dialog = find("confirm");
+export async function confirmed(title, text, yes) {
   write(find("confirm-title"), title);
   write(find("confirm-text"), text);
   write(find("confirm-yes"), yes);
-  dialog.returnValue = "no";
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.showModal();
-  });
+  return (await openDialog(find("confirm"))) === "yes";
 }

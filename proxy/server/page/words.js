@@ -1,5 +1,6 @@
 // Numbers, times and names as people read them.
 
+const GAP = "\u00a0"; // between a number and its unit no line ends
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** Write a number of bytes: `1.4 GiB`. */
@@ -12,7 +13,7 @@ export function sizeOf(bytes) {
     unit += 1;
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : 1;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+  return `${value.toFixed(digits)}${GAP}${UNITS[unit]}`;
 }
 
 /** Write a number with its thousands apart. */
@@ -29,8 +30,8 @@ export function countOf(value, one, many = `${one}s`) {
 export function shareOf(part, whole) {
   if (!whole) return "–";
   const share = (100 * part) / whole;
-  if (share >= 99.95 && part < whole) return "99.9 %";
-  return share === 100 || share === 0 ? `${share} %` : `${share.toFixed(1)} %`;
+  if (share >= 99.95 && part < whole) return `99.9${GAP}%`;
+  return share === 100 || share === 0 ? `${share}${GAP}%` : `${share.toFixed(1)}${GAP}%`;
 }
 
 /** Read a moment, which is seconds since 1970 or RFC 3339; answer milliseconds, or null. */
@@ -42,10 +43,10 @@ export function momentOf(told) {
 
 /** Write how long something takes or took: `4 min`. */
 export function spanOf(seconds) {
-  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} d`;
+  if (seconds < 60) return `${Math.max(0, Math.round(seconds))}${GAP}s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)}${GAP}min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)}${GAP}h`;
+  return `${Math.round(seconds / 86400)}${GAP}d`;
 }
 
 /** Write how long ago a moment was. */
