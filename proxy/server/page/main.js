@@ -10,6 +10,7 @@ import { isWarming, loadJobs, prepareWarming, showFleet, takeJob } from "./warmi
 
 const POLL_SECONDS = 3;
 const CALM_SECONDS = 20; // while events arrive, what they do not tell is asked for this often
+const STATUS_SECONDS = 2; // but for how far downloads are: no event tells each of their bytes
 let isLive = false;
 let isReached = false;
 
@@ -100,6 +101,13 @@ async function poll() {
   }
 }
 
+async function pollStatus() {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, STATUS_SECONDS * 1000));
+    if (isLive && !document.hidden) await quietly(loadStatus);
+  }
+}
+
 prepareChart();
 prepareImages();
 prepareWarming();
@@ -111,3 +119,4 @@ try {
 for (const part of PARTS) quietly(part);
 follow({ event, state });
 poll();
+pollStatus();

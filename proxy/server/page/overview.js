@@ -17,8 +17,12 @@ export function showStatus(status) {
   const since = status.uptime_seconds === undefined ? "" : `up for ${spanOf(status.uptime_seconds)}`;
   write(find("place"), [status.cache?.directory, since, status.offline ? "offline: upstream is not asked" : ""].filter(Boolean).join(" · "));
   write(find("upstreams"), (status.upstreams ?? []).map((one) => `· ${one.name}`).join(" "));
+  const before = new Map(fills);
   fills.clear();
-  for (const fill of status.fills ?? []) fills.set(fill.digest, { ...fill, seen: performance.now() });
+  for (const fill of status.fills ?? []) {
+    const known = before.get(fill.digest);
+    fills.set(fill.digest, { ...known, ...fill, ...paceOf(known, fill), seen: performance.now() });
+  }
   showFills();
 }
 
@@ -79,17 +83,17 @@ function showQuotas(upstreams) {
 
 const leftOf = (quota) => (quota.limit ? quota.remaining / quota.limit : 1);
 
-/** Take what an event tells of a download; answer whether it began or ended. */
+/** Take what an event tells of a download; answer whether the status has to tell the rest. */
 export function takeFill(told) {
   const state = told.state ?? told.event ?? told.phase ?? "progress";
   if (state === "ended" || state === "done" || state === "failed") {
     fills.delete(told.digest);
-  } else {
+  } else if (told.written !== undefined) {
     const before = fills.get(told.digest);
     fills.set(told.digest, { ...before, ...told, ...paceOf(before, told), seen: performance.now() });
   }
   showFills();
-  return state !== "progress";
+  return state !== "progress" || told.written === undefined;
 }
 
 function paceOf(before, told) {
