@@ -1,5 +1,6 @@
 """What `polyarch client-config` prints, put in place as it is, makes real clients pull through a real polyarch."""
 
+import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.lab.clients import open_client
 from tests.lab.conftest import RunCli
 from tests.lab.content import ARM_V6, ARM_V7, Content
+from tests.lab.engines import docker_engine
 from tests.lab.hub import HubStandIn
 from tests.lab.proxies import StartProxy, as_docker_hub
 
@@ -52,3 +54,24 @@ async def test_a_platform_in_the_path_is_what_the_client_gets(
         got = await client.pull(f"{prefix}debian:jessie", ARM_V6)
     assert got == content.image("arm32v6/debian:jessie").config.digest
     assert "/v2/linux-arm-v6/library/debian/manifests/jessie" in proxy.log()
+
+
+async def test_docker_pulls_and_builds_through_the_proxy(
+    hub: HubStandIn, start_proxy: StartProxy, run_cli: RunCli, content: Content, tmp_path: Path
+) -> None:
+    """Its own BuildKit goes by `daemon.json`, too: before Docker 28 for the `insecure-registries` in it."""
+    proxy = await start_proxy(config=as_docker_hub(hub.url))
+    printed = (await run_cli("client-config", "docker", "--proxy", proxy.url)).check().stdout
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM debian:jessie\nCOPY Dockerfile /\n")
+    async with docker_engine(proxy.url, daemon_file=printed) as engine:
+        pulled = await engine.pull("debian:jessie", ARM_V7)
+        assert pulled.id == content.image("arm32v7/debian:jessie").config.digest
+        await engine.remove("debian:jessie")
+        build = ("build", "--platform", ARM_V6, "--tag", "built", str(source))
+        (await engine.docker(*build, has_buildkit=True)).check()
+        assert (await engine.inspect("built")).platform == ARM_V6
+    requests = [json.loads(line) for line in proxy.log().splitlines()]
+    # BuildKit tells nobody its platform.
+    assert [line["evidence"] for line in requests if line.get("kind") == "tag"] == ["user-agent", "none"]

@@ -61,9 +61,9 @@ class Engine:
     program: Program
     folder: Path
 
-    async def docker(self, *arguments: str, seconds: float = 120) -> Finished:
-        """Run `docker ARGUMENTS` against this engine."""
-        environment = {"DOCKER_CONFIG": str(self.folder / "client"), "DOCKER_BUILDKIT": "0"}
+    async def docker(self, *arguments: str, seconds: float = 120, has_buildkit: bool = False) -> Finished:
+        """Run `docker ARGUMENTS` against this engine; builds are by its BuildKit if that is wanted."""
+        environment = {"DOCKER_CONFIG": str(self.folder / "client"), "DOCKER_BUILDKIT": str(int(has_buildkit))}
         command = (tools.require("docker"), "-H", f"unix://{self.socket}")
         return await run(*command, *arguments, environment=environment, seconds=seconds)
 
@@ -91,27 +91,27 @@ class Engine:
 
 
 @asynccontextmanager
-async def docker_engine(mirror: str, board: Board = PC) -> AsyncIterator[Engine]:
-    """Run an engine whose only setting of note is `registry-mirrors: [mirror]`."""
+async def docker_engine(mirror: str, board: Board = PC, *, daemon_file: str = "") -> AsyncIterator[Engine]:
+    """Run an engine whose only setting of note is `registry-mirrors: [mirror]`, or with this `daemon.json` as it is."""
     tools.require_root()
     tools.require("docker")
     folder = Path(tempfile.mkdtemp(prefix="polyarch-engine-"))
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         await stack.enter_async_context(containerd(folder / "host"))
-        program = await _start(folder, mirror, board)
+        program = await _start(folder, daemon_file or json.dumps({"registry-mirrors": [mirror]}), board)
         stack.push_async_callback(program.stop)
         engine = Engine(folder / "lab" / "docker.sock", program, folder)
         await wait_until(engine.is_up, seconds=_START_SECONDS, purpose=f"the engine of {board}")
         yield engine
 
 
-async def _start(folder: Path, mirror: str, board: Board) -> Program:
+async def _start(folder: Path, daemon_file: str, board: Board) -> Program:
     for name in ("client", "etc", "lab", "run", "tmp", "var"):
         (folder / name).mkdir()
     own = board == PC
     seen = folder if own else Path("/")  # the engine's folders, as it sees them itself
-    _write_settings(folder / "lab" / "daemon.json", mirror, seen)
+    (folder / "lab" / "daemon.json").write_text(daemon_file)
     (folder / "cpuinfo").write_text(board.cpu_info)
     if own:
         script, root, dockerd = _ENTER_HOST, Path("/"), tools.require("dockerd")
@@ -128,23 +128,24 @@ async def _start(folder: Path, mirror: str, board: Board) -> Program:
         "-c",
         script,
         "sh",
-        *(str(root), str(folder), cpu_info, dockerd, "--config-file", str(seen / "lab" / "daemon.json")),
+        *(str(root), str(folder), cpu_info, dockerd, *_options(seen)),
         log=folder / "log",
         environment={"QEMU_UNAME": board.kernel_release} if board.kernel_release else {},
     )
 
 
-def _write_settings(file: Path, mirror: str, seen: Path) -> None:
+def _options(seen: Path) -> list[str]:
+    """Answer what makes an engine the lab's own; as flags, so that its file can be anybody's."""
     lab = seen / "lab"
-    settings = {
+    options = {
         "bridge": "none",
-        "containerd": str(seen / "host" / "containerd.sock"),
-        "data-root": str(lab / "data"),
-        "exec-root": str(lab / "exec"),
-        "hosts": [f"unix://{lab / 'docker.sock'}"],
-        "iptables": False,
-        "pidfile": str(lab / "docker.pid"),
-        "registry-mirrors": [mirror],
+        "config-file": lab / "daemon.json",
+        "containerd": seen / "host" / "containerd.sock",
+        "data-root": lab / "data",
+        "exec-root": lab / "exec",
+        "host": f"unix://{lab / 'docker.sock'}",
+        "iptables": "false",
+        "pidfile": lab / "docker.pid",
         "storage-driver": "vfs",
     }
-    file.write_text(json.dumps(settings))
+    return [f"--{name}={value}" for name, value in options.items()]
