@@ -188,7 +188,8 @@ def judge_machine(machine: Machine, shown: Mapping[str, Any], address: ProxyAddr
     own = machine.platform
     if own is None or own.is_same(taken):
         return Finding(Grade.OK, "machine", f"it is taken for {taken} ({by})")
-    change = f"name it: polyarch client-config CLIENT --proxy {address} --platform {str(own).replace('/', '-')}"
+    place = f"{address.scheme}://{address.host}"  # without a word, which would name another platform
+    change = f"name it: polyarch client-config CLIENT --proxy {place} --platform {str(own).replace('/', '-')}"
     if can_run(own, taken):
         message = f"it is taken for {taken}, which runs here, but it is {own} ({by})"
         return Finding(Grade.WARN, "machine", message, f"for better builds {change}")

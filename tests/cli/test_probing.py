@@ -24,6 +24,7 @@ from proxy.cli.probing import (
 )
 from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
+from tests.cli.conftest import Invoke
 from tests.cli.standing import own_tls, standing_in
 from tests.fakes.clock import ManualClock
 
@@ -173,6 +174,14 @@ def test_what_a_machine_is_taken_for(own: str | None, taken: str | None, grade: 
     assert found.grade is grade
     assert said in found.message
     assert bool(found.advice) is (grade is not Grade.OK)
+
+
+def test_the_advice_for_a_machine_can_be_followed(invoke: Invoke) -> None:
+    """Also where the path names another platform."""
+    proxy = ProxyAddress.parse("http://polyarch.lan:5000/arm7")
+    found = judge_machine(machine("linux/arm/v6"), {"platform": "linux/arm/v7", "evidence": "path"}, proxy)
+    command = found.advice.partition("polyarch ")[2].replace("CLIENT", "docker").split()
+    assert invoke(*command).exit_code == 0
 
 
 def test_what_became_of_an_image() -> None:
