@@ -17,7 +17,8 @@ from tests.cli.conftest import Invoke
 from tests.cli.folders import IMAGES, fill
 from tests.cli.registries import documents_of, serving
 from tests.cli.standing import own_tls, standing_in
-from tests.live import Live, run_proxy
+from tests.lab.hub import HubStandIn
+from tests.live import Live, run_proxy, settings_for
 from tests.server.serving import CERTIFICATE
 
 NOBODY = "http://127.0.0.1:9"
@@ -188,3 +189,13 @@ async def test_an_authority_of_one_s_own_may_be_named(
         known = await asyncio.to_thread(invoke, *call, "--ca", str(CERTIFICATE), environment=elsewhere)
     assert "has a certificate that is not trusted" in unknown.stdout
     assert f"{url} answers, but is no registry" in known.stdout
+
+
+@pytest.mark.lab
+async def test_a_pull_allowance_is_told(
+    invoke: Invoke, tmp_path: Path, elsewhere: dict[str, str], live_hub: HubStandIn
+) -> None:
+    async with run_proxy(settings_for(live_hub), tmp_path / "cache") as live:
+        found = by_subject(await examine(invoke, live, elsewhere, "--json"))["quota"]
+    assert found["grade"] == "ok"
+    assert " of 100 pulls are left at docker.io" in found["message"]
