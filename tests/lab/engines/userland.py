@@ -1,54 +1,95 @@
-"""The ARM engine and its libraries, unpacked once from Debian's own packages into the lab's cache."""
+"""Folders of programs with their libraries, unpacked once from Debian's own packages into the lab's cache."""
 
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import tools
 from tests.lab.programs import CommandFailed, run
 
-# What dockerd is linked with and what it calls; `--no-install-recommends` of apt would bring five times as much.
-_PACKAGES = (
-    "docker.io",
-    "runc",
-    "libbtrfs0",
-    "libc6",
-    "libcap2",
-    "libdevmapper1.02.1",
-    "libgcc-s1",
-    "libgcrypt20",
-    "libgpg-error0",
-    "liblz4-1",
-    "liblzma5",
-    "libpcre2-8-0",
-    "libseccomp2",
-    "libselinux1",
-    "libsystemd0",
-    "libudev1",
-    "libzstd1",
-)
-# Folders that the engine writes to or that are mounted over; each engine brings its own.
+# Folders that programs write to or that are mounted over; whoever runs it brings its own.
 _MOUNT_POINTS = ("dev", "etc", "host", "lab", "old", "proc", "run", "sys", "tmp", "var")
 
 
-async def provide_userland(architecture: str, *, cache: Path = tools.CACHE) -> Path:
-    """Return the folder with the engine for a Debian architecture, fetching it the first time."""
-    folder = cache / f"engine-{architecture}"
-    with _locked(cache / f"engine-{architecture}.lock"):
+@dataclass(frozen=True, slots=True)
+class Userland:
+    """What a folder is to hold; `--no-install-recommends` of apt would bring five times as much."""
+
+    name: str
+    packages: tuple[str, ...]
+
+
+ENGINE = Userland(
+    "engine",
+    (
+        "docker.io",
+        "runc",
+        "libbtrfs0",
+        "libc6",
+        "libcap2",
+        "libdevmapper1.02.1",
+        "libgcc-s1",
+        "libgcrypt20",
+        "libgpg-error0",
+        "liblz4-1",
+        "liblzma5",
+        "libpcre2-8-0",
+        "libseccomp2",
+        "libselinux1",
+        "libsystemd0",
+        "libudev1",
+        "libzstd1",
+    ),
+)
+"""A Docker Engine: what dockerd is linked with and what it calls."""
+
+PYTHON = Userland(
+    "python",
+    (
+        "busybox-static",
+        "libbz2-1.0",
+        "libc6",
+        "libcrypt1",
+        "libexpat1",
+        "libffi8",
+        "libgcc-s1",
+        "liblzma5",
+        "libpython3.11-minimal",
+        "libpython3.11-stdlib",
+        "libsqlite3-0",
+        "libssl3",
+        "libuuid1",
+        "python3-distutils",
+        "python3-lib2to3",
+        "python3-pip",
+        "python3.11",
+        "python3.11-minimal",
+        "zlib1g",
+    ),
+)
+"""A Python with pip, and a shell."""
+
+
+async def provide_userland(architecture: str, userland: Userland = ENGINE, *, cache: Path = tools.CACHE) -> Path:
+    """Return the folder with a userland for a Debian architecture, fetching it the first time."""
+    name = f"{userland.name}-{architecture}"
+    folder = cache / name
+    with locked(cache / f"{name}.lock"):
         if not folder.exists():
-            draft = cache / f"engine-{architecture}.draft"
+            draft = cache / f"{name}.draft"
             shutil.rmtree(draft, ignore_errors=True)
-            await _download(architecture, draft / "apt")
+            await _download(architecture, userland, draft / "apt")
             await _unpack(draft / "apt", draft / "root")
             (draft / "root").rename(folder)
             shutil.rmtree(draft)
     return folder
 
 
-async def _download(architecture: str, folder: Path) -> None:
+async def _download(architecture: str, userland: Userland, folder: Path) -> None:
     apt = tools.require("apt-get")
     for part in ("lists/partial", "cache/archives/partial", "debs"):
         (folder / part).mkdir(parents=True)
@@ -74,12 +115,12 @@ async def _download(architecture: str, folder: Path) -> None:
                 *options,
                 "--quiet",
                 "download",
-                *_PACKAGES,
+                *userland.packages,
                 seconds=300,
             )
         ).check()
     except CommandFailed as failure:
-        tools.leave(f"the {architecture} engine can't be fetched: {failure}")
+        tools.leave(f"the {architecture} {userland.name} can't be fetched: {failure}")
 
 
 async def _unpack(apt: Path, root: Path) -> None:
@@ -91,7 +132,8 @@ async def _unpack(apt: Path, root: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep other test runs from what this one makes meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
     try:
