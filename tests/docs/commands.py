@@ -21,7 +21,8 @@ error. Settings come from flags, the environment and a file: [configuration](con
 
 def list_commands() -> Iterator[click.Context]:
     """List every command that does something, by its context, in the order of their names."""
-    yield from _walk(click.Context(cli, info_name="polyarch"))
+    # With the root's own settings: click remembers each command's help option as it was first asked for.
+    yield from _walk(click.Context(cli, info_name="polyarch", **cli.context_settings))
 
 
 def write_commands() -> str:
