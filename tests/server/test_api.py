@@ -205,7 +205,8 @@ async def test_a_stranger_changes_nothing_where_no_token_is_set(url: str, tmp_pa
 
 async def has_settled(client: httpx.AsyncClient) -> bool:
     """Tell whether no download is under way."""
-    return (await client.get(f"{BASE}/status")).json()["fills"] == []
+    fills: list[object] = (await client.get(f"{BASE}/status")).json()["fills"]
+    return not fills
 
 
 def own_address() -> str:
