@@ -14,7 +14,7 @@ from proxy.oci.platforms import Platform
 from proxy.policies import asks_proposal, build_clients, build_policy, list_doors, list_standing_orders
 
 HUB = UpstreamSettings()
-OWN = UpstreamSettings(url="http://127.0.0.1:5001")
+OWN = UpstreamSettings(url="http://127.0.0.1:5001", public="false")
 GHCR = UpstreamSettings(name="ghcr.io")
 
 

@@ -16,7 +16,7 @@ from proxy.telemetry.logs import SilentEvents
 from proxy.wiring import SystemClock, open_proxy
 
 HUB = UpstreamSettings()
-OWN = UpstreamSettings(url="http://127.0.0.1:5001")
+OWN = UpstreamSettings(url="http://127.0.0.1:5001", public="false")
 GHCR = UpstreamSettings(name="ghcr.io")
 
 

@@ -58,7 +58,8 @@ class UpstreamSettings:
     url: str | None = setting(parse_url, "Where it is; by default https:// and its name.", default=None)
     public: str = setting(
         one_of("auto", "true", "false"),
-        "Whether strangers may own names on it; auto knows the large public registries by their host.",
+        "Whether strangers may own names on it; auto knows the large public registries, by name and by host. A "
+        "registry of your own in the place of docker.io is `false`.",
         default="auto",
     )
     tag_ttl: float | None = setting(parse_seconds, "As cache.tag_ttl, for it alone.", default=None)
@@ -98,8 +99,9 @@ class UpstreamSettings:
         """Whether strangers may own names on it."""
         if self.public != "auto":
             return self.public == "true"
-        host = urlsplit(self.address).hostname or ""
-        return any(host == known or host.endswith(f".{known}") for known in PUBLIC_HOSTS)
+        # A large registry's names are strangers' also where a mirror of it, whose host says nothing, is asked for them.
+        hosts = (normalise_registry(self.name), urlsplit(self.address).hostname or "")
+        return any(host == known or host.endswith(f".{known}") for host in hosts for known in PUBLIC_HOSTS)
 
     @property
     def all_token_hosts(self) -> Mapping[str, frozenset[str]]:

@@ -10,7 +10,6 @@ from proxy.config.upstreams import PUBLIC_HOSTS, TOKEN_HOSTS, UpstreamSettings
 @pytest.mark.parametrize(
     ("url", "is_public"),
     [
-        (None, True),
         ("https://registry-1.docker.io", True),
         ("https://europe-docker.pkg.dev", True),
         ("https://ghcr.io", True),
@@ -19,8 +18,16 @@ from proxy.config.upstreams import PUBLIC_HOSTS, TOKEN_HOSTS, UpstreamSettings
         ("https://notdocker.io", False),
     ],
 )
-def test_strangers_own_names_on_the_large_registries(url: str | None, *, is_public: bool) -> None:
-    assert UpstreamSettings(url=url).is_public is is_public
+def test_strangers_own_names_on_the_large_registries(url: str, *, is_public: bool) -> None:
+    assert UpstreamSettings(name="registry.lan", url=url).is_public is is_public
+
+
+@pytest.mark.parametrize("name", ["docker.io", "index.docker.io", "ghcr.io"])
+def test_a_mirror_of_a_large_registry_is_as_public_as_that(name: str) -> None:
+    """Whoever put a mirror in its place has not made its names his own: `arm6/debian` there may be a stranger's."""
+    assert UpstreamSettings(name=name).is_public
+    assert UpstreamSettings(name=name, url="http://192.168.1.2:5000").is_public
+    assert not UpstreamSettings(name=name, url="http://192.168.1.2:5000", public="false").is_public
 
 
 @pytest.mark.parametrize("host", PUBLIC_HOSTS)
