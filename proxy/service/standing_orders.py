@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from proxy.oci.digests import Digest
 from proxy.oci.errors import RegistryError
 from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
@@ -115,7 +114,7 @@ class StandingOrders:
         for order in self._orders:
             if await self._is_due(order) and order in self._orders:  # others may have come meanwhile
                 rest = self._postponed.pop(order.key, None)
-                await self._carry_out(order, await self._look_again(rest) if rest else await self._begin(order))
+                await self._carry_out(order, rest or await self._begin(order))
 
     async def _is_due(self, order: StandingOrder) -> bool:
         key, now = order.key, self._open_tools().clock.now()
@@ -166,17 +165,6 @@ class StandingOrders:
         if not tags:
             self._events.warn("warm.nothing_meant", image=image)
         return tuple(replace(base, target=found) for found in tags)
-
-    async def _look_again(self, rest: _Round) -> _Round:
-        """Ask each upstream for a tag by HEAD, which is free: its answer tells what is left of the allowance by now."""
-        tools = self._open_tools()
-        asked = {order.reference.registry: order.reference for order in rest.orders}
-        for reference in asked.values():
-            if not isinstance(reference.target, Digest):
-                with suppress(RegistryError):
-                    listings = tools.find_puller(reference.registry).listings
-                    await listings.ask_quota(reference.repository, reference.target)
-        return rest
 
     async def _carry_out(self, order: StandingOrder, turn: _Round) -> None:
         job = await self._jobs.wait(self._jobs.start(turn.orders, order.limits).id)

@@ -7,10 +7,11 @@ image that fails stops no other.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from proxy.oci.errors import NameUnknown, RegistryError
+from proxy.oci.references import Reference
 from proxy.ports import BlobStore, Clock, Ledger, Pin
 from proxy.service.freshness import CacheState
 from proxy.service.pull import Puller
@@ -106,6 +107,9 @@ class Warming:
         self._watch = watch
         self._images = asyncio.Semaphore(limits.parallel)
         self._downloads = asyncio.Semaphore(limits.parallel)
+        self._looking = asyncio.Lock()
+        self._looked: set[str] = set()
+        """The upstreams that were asked what is left of their allowance."""
 
     async def run(self, orders: Iterable[WarmOrder], *, is_dry: bool = False) -> list[WarmResult]:
         """Carry out some orders, and answer what became of each; dry, only find out what they come to.
@@ -123,7 +127,7 @@ class Warming:
             began = self._tools.clock.monotonic()
             try:
                 puller = self._tools.find_puller(order.reference.registry)
-                is_postponed = self._is_short(puller)
+                is_postponed = await self._is_short(puller, order.reference)
                 if not is_postponed:
                     plan = await make_plan(puller, self._tools.store, order)
                     self._watch(Planned(plan, spending))
@@ -136,9 +140,17 @@ class Warming:
         self._watch(Ended(result))
         return result
 
-    def _is_short(self, puller: Puller) -> bool:
-        reserve, quota = self._limits.reserve, puller.quota
-        return reserve is not None and quota is not None and quota.remaining <= reserve
+    async def _is_short(self, puller: Puller, reference: Reference) -> bool:
+        reserve = self._limits.reserve
+        if reserve is None:
+            return False
+        async with self._looking:
+            if puller.name not in self._looked and isinstance(reference.target, str):
+                self._looked.add(puller.name)
+                # By HEAD, which is free: what is known may be of hours ago, and after a start it is nothing.
+                with suppress(RegistryError):
+                    await puller.listings.ask_quota(reference.repository, reference.target)
+        return puller.quota is not None and puller.quota.remaining <= reserve
 
     async def _fetch(self, puller: Puller, plan: WarmPlan) -> None:
         try:

@@ -153,9 +153,17 @@ async def test_little_left_of_the_allowance_is_left_to_clients(upstream: FakeUps
         upstream.quota = Quota(limit=100, remaining=10, window_seconds=21600)
         (postponed,) = await warm(bench, order("debian:jessie", AMD64), reserve=10)
         assert postponed.is_postponed
-        assert upstream.counts == {}
+        assert upstream.counts == {"head-manifest": 1}  # it asks what is left by now, in a way that costs nothing
         (done,) = await warm(bench, order("debian:jessie", AMD64), reserve=9)
         assert done.is_done
+
+
+async def test_what_is_left_is_asked_once_a_run_and_only_where_it_matters(upstream: FakeUpstream) -> None:
+    async with open_bench(upstream) as bench:
+        upstream.quota = Quota(limit=100, remaining=10, window_seconds=21600)
+        results = await warm(bench, order("debian:jessie", AMD64), order("debian:buster", AMD64), reserve=10)
+        assert [result.is_postponed for result in results] == [True, True]
+        assert upstream.counts == {"head-manifest": 1}
 
 
 async def test_who_watches_hears_of_every_step(upstream: FakeUpstream) -> None:
