@@ -182,8 +182,8 @@ class Catalog(Protocol):
     async def put_contents(self, parent: Digest, children: Iterable[Digest], /) -> None:
         """Remember what a manifest needs to be whole, beside what is known of that already."""
 
-    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
-        """Remember the synthesised index that a tag is answered with."""
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest | None, /) -> None:
+        """Remember the synthesised index that a tag is answered with; None for upstream's own document."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from functools import partial
 import cachetools
 
 from proxy.arch.questions import Answer, Present, Question, Unreachable
-from proxy.arch.resolution import Policy, Resolution, find_outcome, resolve
+from proxy.arch.resolution import Outcome, Policy, Resolution, find_outcome, resolve
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import parse_manifest
 from proxy.ports import Catalog, Clock, Events, Link
@@ -146,6 +146,9 @@ class Resolver:
         """
         made, upstream, repository = resolution.synthesis, self._lookups.name, resolution.repository
         if made is None:
+            if find_outcome(resolution) is Outcome.UNTOUCHED and resolution.is_complete:
+                # It may have been answered with more before: by other rules, or builds that are there no longer.
+                await self._tools.catalog.put_answer(upstream, repository, resolution.tag, None)
             return
         manifest = StoredManifest(made.content, made.digest, parse_manifest(made.content, made.media_type))
         await self._tools.manifests.put(manifest)

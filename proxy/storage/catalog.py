@@ -97,9 +97,12 @@ class SqliteCatalog(Database):
         """Remember what a manifest needs to be whole."""
         await self.keep(schema.PUT_CONTENT, [(str(parent), str(child)) for child in children])
 
-    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
-        """Remember the synthesised index that a tag is answered with."""
-        await self.keep(schema.PUT_ANSWER, [(upstream, repository, tag, str(digest))])
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest | None, /) -> None:
+        """Remember the synthesised index that a tag is answered with; None for upstream's own document."""
+        if digest is None:
+            await self.keep(schema.FORGET_ANSWER, [(upstream, repository, tag)])
+        else:
+            await self.keep(schema.PUT_ANSWER, [(upstream, repository, tag, str(digest))])
 
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""

@@ -204,9 +204,12 @@ class MemoryCatalog:
         """Remember what a manifest needs to be whole."""
         self._contents.setdefault(parent, set()).update(children)
 
-    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest, /) -> None:
-        """Remember the synthesised index that a tag is answered with."""
-        self._answers[upstream, repository, tag] = digest
+    async def put_answer(self, upstream: str, repository: str, tag: str, digest: Digest | None, /) -> None:
+        """Remember the synthesised index that a tag is answered with; None for upstream's own document."""
+        if digest is None:
+            self._answers.pop((upstream, repository, tag), None)
+        else:
+            self._answers[upstream, repository, tag] = digest
 
     async def take_inventory(self) -> Inventory:
         """Answer everything that is known of the content."""

@@ -83,10 +83,8 @@ FORGET_CONTENT = (
     "DELETE FROM links WHERE digest IN (SELECT value FROM json_each(?)) AND origin = repository",
 )
 """Each takes all digests as one JSON list: tags and answers have no index by digest, and are looked through once."""
-FORGET_TAG = (
-    "DELETE FROM tags WHERE upstream = ? AND repository = ? AND tag = ?",
-    "DELETE FROM answers WHERE upstream = ? AND repository = ? AND tag = ?",
-)
+FORGET_ANSWER = "DELETE FROM answers WHERE upstream = ? AND repository = ? AND tag = ?"
+FORGET_TAG = ("DELETE FROM tags WHERE upstream = ? AND repository = ? AND tag = ?", FORGET_ANSWER)
 FORGET_ABSENT = """
 DELETE FROM tags WHERE checked_at < ?
     AND tag NOT IN (SELECT tag FROM tags WHERE state = 'present' UNION SELECT tag FROM answers)

@@ -46,7 +46,9 @@ def _put_link(repository: str, digest: Digest, origin: str, *, is_proven: bool) 
 steps = st.one_of(
     st.builds(_put_tag, _names, _states, _digests),
     st.builds(_put_link, _names, _digests, _names | st.just(""), is_proven=st.booleans()),
-    st.builds(lambda name, digest: lambda books: books.put_answer("u", "r", name, digest), _names, _digests),
+    st.builds(
+        lambda name, digest: lambda books: books.put_answer("u", "r", name, digest), _names, _digests | st.none()
+    ),
     st.builds(
         lambda parent, children: lambda books: books.put_contents(parent, children), _digests, st.lists(_digests)
     ),
@@ -124,6 +126,12 @@ class LedgerContract:
         await books.put_answer(*TAG, TWO)
         await books.put_answer(*TAG, THREE)
         assert (await books.take_inventory()).answers == {TAG: THREE}
+
+    async def test_a_tag_may_be_answered_as_it_is_again(self, books: Books) -> None:
+        await books.put_answer(*TAG, None)
+        await books.put_answer(*TAG, TWO)
+        await books.put_answer(*TAG, None)
+        assert (await books.take_inventory()).answers == {}
 
     async def test_an_earlier_use_never_replaces_a_later_one(self, books: Books) -> None:
         for moment in (5.0, 7.0, 6.0):

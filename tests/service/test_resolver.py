@@ -371,3 +371,26 @@ async def test_whatever_an_answer_was_made_from_belongs_to_it(bench: Bench) -> N
     tags = {record.descriptor.digest for record in inventory.tags if record.descriptor}
     assert len(tags) == 4
     assert tags <= set(inventory.contents[made])
+
+
+async def test_a_tag_that_needs_no_additions_any_more_is_listed_as_it_is(upstream: FakeUpstream) -> None:
+    kept = Kept()
+    await synthesise(upstream, kept)
+    async with open_bench(upstream, kept, policy=PLAIN_POLICY) as bench:
+        assert (await look(bench)).resolution.synthesis is None
+    assert (await kept.catalog.take_inventory()).answers == {}
+
+
+async def test_what_a_tag_was_answered_with_is_kept_while_builds_cannot_be_asked_for(upstream: FakeUpstream) -> None:
+    kept, clock = Kept(), ManualClock()
+    async with open_bench(upstream, kept, clock=clock) as bench:
+        made = made_digest(await look(bench))
+        await kept.catalog.forget_tag(HUB, SOURCES[ARM_V6], "jessie")
+        await kept.catalog.forget_tag(HUB, SOURCES[ARM_V7], "jessie")
+        await kept.catalog.forget_tag(HUB, SOURCES[ARM64], "jessie")
+        upstream.go_offline()
+        clock.tick(TIMES.tag_seconds)
+        found = (await look(bench)).resolution
+    assert found.synthesis is None
+    assert not found.is_complete
+    assert (await kept.catalog.take_inventory()).answers == {(HUB, DEBIAN, "jessie"): made}
