@@ -17,7 +17,7 @@ from proxy.oci.references import Reference
 from proxy.ports import Clock, Events
 from proxy.service.freshness import CacheState
 from proxy.service.tasks import TaskOwner
-from proxy.service.warm_plans import WarmCost, WarmOrder, WarmPlan, cost_of
+from proxy.service.warm_plans import WarmCost, WarmOrder, WarmPart, WarmPlan, cost_of
 from proxy.service.warming import Ended, Moved, Planned, Warming, WarmLimits, WarmResult, WarmTools
 from proxy.spending import Spending
 
@@ -63,6 +63,8 @@ class JobPart:
     """How many bytes of it are there."""
     state: CacheState
     """How it was found when the order was planned: HIT, REVALIDATED or MISS."""
+    found: int
+    """How many bytes of it were there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,12 @@ class JobOrder:
     missing: tuple[Platform, ...]
     """The platforms that nothing of it runs on."""
     parts: tuple[JobPart, ...]
+    plan: WarmPlan | None = None
+    """None until it is known what it takes."""
+    spent: Spending = field(default_factory=Spending)
+    """What it has cost upstream so far."""
+    seconds: float = 0.0
+    """How long it took; 0 until it has ended."""
 
     @property
     def reference(self) -> Reference:
@@ -119,6 +127,7 @@ class _Progress:
     plan: WarmPlan | None = None
     spending: Spending = field(default_factory=Spending)
     written: dict[Digest, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def plan_for(self, plan: WarmPlan, spending: Spending) -> None:
         self.state, self.plan, self.spending = OrderState.PLANNED, plan, spending
@@ -132,7 +141,7 @@ class _Progress:
         self.written[digest] = max(written, self.written.get(digest, 0))
 
     def end(self, result: WarmResult, *, is_dry: bool) -> None:
-        self.error, self.spending = result.error, result.spending
+        self.error, self.spending, self.seconds = result.error, result.spending, result.seconds
         if result.is_postponed:
             self.state = OrderState.POSTPONED
         elif result.error:
@@ -141,14 +150,24 @@ class _Progress:
             self.state = OrderState.PLANNED if is_dry else OrderState.DONE
 
     def show(self) -> JobOrder:
-        planned = self.plan.parts if self.plan else ()
-        parts = tuple(
-            JobPart(one.descriptor.digest, one.descriptor.size, self.written[one.descriptor.digest], one.state)
-            for one in planned
+        plan = self.plan
+        parts = tuple(map(self._show_part, plan.parts)) if plan else ()
+        return JobOrder(
+            order=self.order,
+            state=self.state,
+            error=self.error,
+            size=sum(part.size for part in parts),
+            written=sum(part.written for part in parts),
+            missing=plan.missing if plan else (),
+            parts=parts,
+            plan=plan,
+            spent=Spending(self.spending.requests.copy(), self.spending.blob_bytes),
+            seconds=self.seconds,
         )
-        missing = self.plan.missing if self.plan else ()
-        written = sum(part.written for part in parts)
-        return JobOrder(self.order, self.state, self.error, sum(part.size for part in parts), written, missing, parts)
+
+    def _show_part(self, part: WarmPart) -> JobPart:
+        digest, size = part.descriptor.digest, part.descriptor.size
+        return JobPart(digest, size, self.written[digest], part.state, size - part.lacking)
 
 
 class _Job:

@@ -51,6 +51,7 @@ async def test_a_job_begins_at_once_and_has_everything_in_the_cache_at_its_end(b
     job = jobs.start([order("debian:jessie", AMD64, ARM64)], LIMITS)
     assert [one.state for one in job.orders] == [OrderState.WAITING]
     assert (job.cost, job.ended_at, job.is_over) == (None, None, False)
+    assert job.orders[0].plan is None
     bench.clock.tick(5)
     ended = await jobs.wait(job.id)
     assert ended is not None
@@ -59,6 +60,10 @@ async def test_a_job_begins_at_once_and_has_everything_in_the_cache_at_its_end(b
     assert (only.state, str(only.reference)) == (OrderState.DONE, "docker.io/library/debian:jessie")
     assert only.written == only.size == sum(part.size for part in only.parts) > 0
     assert ended.spent.blob_bytes > 0
+    assert only.plan is not None
+    assert list(map(str, only.plan.images)) == [AMD64, ARM64]
+    assert sum(part.size - part.found for part in only.parts) == sum(part.lacking for part in only.plan.parts) > 0
+    assert only.spent == ended.spent
     assert bench.store.find_size(address(jessie(ARM64).layers[0])) is not None
 
 
