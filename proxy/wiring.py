@@ -26,6 +26,7 @@ from proxy.server.connections import RegistryServer, build_server
 from proxy.server.dashboard import FOLDER, HOME_PATHS, show_dashboard
 from proxy.server.doors import Door
 from proxy.server.fronts import Front
+from proxy.server.identity import Identity
 from proxy.server.middleware import ServerEvents
 from proxy.server.operations import API, HEALTH, METRICS, READINESS, Operations, Probes, tell_metrics
 from proxy.server.registry import Contents, RegistryHandler
@@ -101,6 +102,8 @@ class Running:
     warm_jobs: WarmJobs
     standing_orders: StandingOrders
     """What is warmed again and again, for whoever serves to run."""
+    identity: Identity
+    """By which it shows that it is the one that its cache folder names."""
     owns_cache: bool
     """False where another process had the cache folder open before."""
     change: Callable[[Settings], None]
@@ -187,13 +190,13 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         handler = RegistryHandler(frontage.fronts, Contents(store, small), clock, build_clients(settings))
         sight = _Sight(cache, owns_cache=owns_cache)
         api = _build_api(settings, house, housekeeper, shared, handler, frontage.fronts, sight, metrics.traffic)
-        operations = _build_operations(handler, api, Probes(store, catalog), metrics)
-        entrances = tuple(_build_entrances(settings, operations, events, clock))
+        probes = Probes(store, catalog, Identity())
+        entrances = tuple(_build_entrances(settings, _build_operations(handler, api, probes, metrics), events, clock))
         warming = await _open_warming(settings, house, frontage.fronts, cache, stack)
         changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, warming[1], entrances)
         metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
-        fronts = frontage.fronts
-        yield Running(entrances, fronts, handler, store, catalog, housekeeper, metrics, *warming, owns_cache, changing)
+        parts = (entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, *warming)
+        yield Running(*parts, probes.identity, owns_cache, changing)
 
 
 def _build_entrances(

@@ -21,12 +21,14 @@ from proxy.oci.errors import Unavailable
 from proxy.policies import list_doors
 from proxy.server.certificates import Certificate
 from proxy.server.middleware import ServerEvents
+from proxy.storage.presence import Presence, leaving_word
 from proxy.telemetry.logs import LogEvents, LogFormat, build_logger
 from proxy.version import VERSION
-from proxy.wiring import Entrance, open_proxy
+from proxy.wiring import Entrance, Running, open_proxy
 
 CLOSE_SECONDS = 10.0
 """How long the end may take beside the answers that are waited for, as the supervisor is told."""
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what it means to who is on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,7 @@ async def run(settings: Settings, cache: Path, events: ServerEvents, again: Agai
     orders, supervisor = Orders(), Supervisor(read_environment().get("NOTIFY_SOCKET"))
     orders.hear()
     async with open_proxy(settings, cache, events) as running:
-        if not running.owns_cache:
-            raise Unavailable(
-                f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own"
-            )
+        _check_owner(running, cache)
         listening = Listening(events)
         again = again or Again(lambda: settings, lambda _: None)
         takers = Takers(again.read, partial(_check_certificates, listening), running.change, again.log)
@@ -96,7 +95,8 @@ async def run(settings: Settings, cache: Path, events: ServerEvents, again: Agai
                 await listening.open(entrance, certificates.get(entrance.listen))
             _tell_serving(settings, cache, running.entrances, listening.addresses, events)
             supervisor.tell_ready()
-            async with asyncio.TaskGroup() as tasks:
+            presence = Presence(_find_own_url(running.entrances[0], listening.addresses[0]), running.identity.secret)
+            async with leaving_word(cache, presence, events), asyncio.TaskGroup() as tasks:
                 parts = [listening.follow_certificates(), reloading.run(orders.reload), running.standing_orders.run()]
                 running_tasks = [tasks.create_task(one) for one in parts]
                 await orders.stop.wait()
@@ -106,6 +106,11 @@ async def run(settings: Settings, cache: Path, events: ServerEvents, again: Agai
             supervisor.tell_stopping(reloading.settings.server.drain_seconds + CLOSE_SECONDS)
         finally:
             await listening.close(reloading.settings.server.drain_seconds, orders.hurry)
+
+
+def _check_owner(running: Running, cache: Path) -> None:
+    if not running.owns_cache:
+        raise Unavailable(f"the cache folder {cache} is in use by another polyarch; give this one a --cache of its own")
 
 
 def _check_certificates(listening: Listening, settings: Settings) -> Callable[[], None]:
@@ -128,9 +133,19 @@ def _read_certificates(settings: Settings) -> Mapping[tuple[str, int], Certifica
 def _tell_serving(
     settings: Settings, cache: Path, entrances: Sequence[Entrance], addresses: Sequence[str], events: ServerEvents
 ) -> None:
-    scheme = "http" if entrances[0].tls_certificate is None else "https"
+    scheme = _scheme_of(entrances[0])
     upstreams = {one.name: one.address for one in settings.upstreams}
     more = {"listeners": addresses[1:]} if addresses[1:] else {}
     events.note(
         "serving", version=VERSION, listen=addresses[0], scheme=scheme, cache=str(cache), upstreams=upstreams, **more
     )
+
+
+def _find_own_url(entrance: Entrance, address: str) -> str:
+    """Answer how this machine reaches an address that is listened at."""
+    host, _, port = address.rpartition(":")
+    return f"{_scheme_of(entrance)}://{_ANYWHERE.get(host, host)}:{port}"
+
+
+def _scheme_of(entrance: Entrance) -> str:
+    return "http" if entrance.tls_certificate is None else "https"

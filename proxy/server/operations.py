@@ -11,6 +11,7 @@ from aiohttp import web
 from proxy.oci.errors import RegistryError, Unsupported
 from proxy.ports import BlobStore, Ledger
 from proxy.server.doors import Door
+from proxy.server.identity import CHALLENGE, PROOF, Identity
 from proxy.server.reading import raw_path_of
 from proxy.server.registry import READ_METHODS, REMARKS, RegistryHandler
 
@@ -51,15 +52,19 @@ class Operations:
 class Probes:
     """Answers whoever looks whether the server is there, and fit to serve."""
 
-    def __init__(self, store: BlobStore, ledger: Ledger) -> None:
-        """Take what has to work."""
+    def __init__(self, store: BlobStore, ledger: Ledger, identity: Identity) -> None:
+        """Take what has to work, and what the server is known by."""
         self._store = store
         self._ledger = ledger
+        self.identity = identity
 
     async def tell_health(self, request: web.BaseRequest, _door: Door) -> web.StreamResponse:
-        """Answer that the process answers."""
+        """Answer that the process answers; and to who asks by a challenge, that it is the one."""
         check_reads(request)
-        return _plain("ok")
+        response = _plain("ok")
+        if (proof := self.identity.answer(request.headers.get(CHALLENGE, ""))) is not None:
+            response.headers[PROOF] = proof
+        return response
 
     async def tell_readiness(self, request: web.BaseRequest, _door: Door) -> web.StreamResponse:
         """Answer whether the cache can be read. One that cannot be written is served from all the same."""

@@ -11,8 +11,8 @@ from typing import BinaryIO, cast
 _numbers = itertools.count()
 
 
-def create_file(folder: Path, stem: str) -> tuple[Path, BinaryIO]:
-    """Make a new file, `<stem>.<pid>.<n>`, unbuffered, to be written and read.
+def create_file(folder: Path, stem: str, mode: int = 0o666) -> tuple[Path, BinaryIO]:
+    """Make a new file, `<stem>.<pid>.<n>`, unbuffered, to be written and read, by whom the mode and the umask let.
 
     In containers every process has the same number, those before this one and those beside it: so a name is taken only
     if it is free.
@@ -20,14 +20,15 @@ def create_file(folder: Path, stem: str) -> tuple[Path, BinaryIO]:
     while True:
         path = folder / f"{stem}.{os.getpid()}.{next(_numbers)}"
         try:
-            return path, cast("BinaryIO", path.open("x+b", buffering=0))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         except FileExistsError:
             continue
+        return path, cast("BinaryIO", os.fdopen(descriptor, "r+b", buffering=0))
 
 
-def write_durably(root: Path, name: str, content: bytes) -> None:
+def write_durably(root: Path, name: str, content: bytes, mode: int = 0o666) -> None:
     """Replace a small file of the layout in one step: no power cut and no other writer can halve it."""
-    path, file = create_file(root / "ingest", name)
+    path, file = create_file(root / "ingest", name, mode)
     try:
         with file:
             rest = memoryview(content)

@@ -22,6 +22,8 @@ from proxy.cli.serve import run
 from proxy.config.schema import Settings
 from proxy.config.serving import ListenerSettings, ServerSettings
 from proxy.oci.errors import InvalidSetting, Unavailable
+from proxy.server.identity import CHALLENGE, PROOF, Identity, make_challenge
+from proxy.storage.presence import Presence, find_presence
 from proxy.version import VERSION
 from proxy.wiring import open_proxy
 from tests.cli.conftest import Invoke
@@ -301,3 +303,33 @@ async def test_systemd_is_told_how_it_is(tmp_path: Path, port: int) -> None:
                 assert await receive(hearing, 1000) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000"
         finally:
             await program.stop()
+
+
+async def test_commands_of_this_machine_find_it_while_it_runs(tmp_path: Path, port: int) -> None:
+    cache = tmp_path / "cache"
+    arguments = ("--listen", f"0.0.0.0:{port}", "--cache", str(cache))
+    for is_killed in (True, False):
+        program = Program(*COMMAND, *arguments, log=tmp_path / "log", environment=ENVIRONMENT)
+        try:
+            await program.wait_for_http(f"http://127.0.0.1:{port}/v2/")
+            left = await wait_present(cache)
+            assert left.address == f"http://127.0.0.1:{port}"
+            challenge = make_challenge()
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.get(f"{left.address}/healthz", headers={CHALLENGE: challenge})
+            assert Identity(left.secret).is_proven(challenge, answer.headers[PROOF])
+        finally:
+            await (program.kill() if is_killed else program.stop())
+    assert find_presence(cache) is None
+
+
+async def wait_present(cache: Path) -> Presence:
+    """Wait until a server has left word that was not there before it served."""
+
+    async def is_there() -> bool:
+        return find_presence(cache) is not None
+
+    await wait_until(is_there, seconds=10, purpose="the server's word in its cache folder")
+    found = find_presence(cache)
+    assert found is not None
+    return found

@@ -6,6 +6,7 @@ import pytest
 from proxy.config.schema import Settings
 from proxy.config.serving import ApiSettings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.server.identity import CHALLENGE, PROOF, make_challenge
 from tests.live import Live, run_proxy
 
 DEAD = UpstreamSettings(url="http://127.0.0.1:9", public="true")
@@ -25,6 +26,12 @@ async def test_probes_do_not_depend_on_upstream(live: Live, path: str, text: str
     assert (head.status_code, head.content) == (200, b"")
     refused = await live.client.post(path)
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_who_asks_by_a_challenge_is_answered_what_only_this_server_knows(live: Live) -> None:
+    answer = await live.client.get("/healthz", headers={CHALLENGE: make_challenge()})
+    assert (answer.text, len(answer.headers[PROOF])) == ("ok\n", 64)
+    assert PROOF not in (await live.client.get("/healthz", headers={CHALLENGE: "what?"})).headers
 
 
 async def test_metrics_are_told(live: Live) -> None:
