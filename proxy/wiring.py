@@ -20,11 +20,12 @@ from proxy.policies import (
     list_standing_orders,
 )
 from proxy.ports import BlobStore, Catalog, Clock, Events, Quota
-from proxy.server.api import Api, ApiTools, Sight
+from proxy.server.api import Api, ApiTools
 from proxy.server.clients import Clients
 from proxy.server.connections import RegistryServer, build_server
 from proxy.server.dashboard import FOLDER, HOME_PATHS, show_dashboard
 from proxy.server.doors import Door
+from proxy.server.endpoints import Sight
 from proxy.server.fronts import Front
 from proxy.server.identity import Identity
 from proxy.server.middleware import ServerEvents
@@ -189,10 +190,10 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         memory.forgetters.append(small.forget)
         handler = RegistryHandler(frontage.fronts, Contents(store, small), clock, build_clients(settings))
         sight = _Sight(cache, owns_cache=owns_cache)
-        api = _build_api(settings, house, housekeeper, shared, handler, frontage.fronts, sight, metrics.traffic)
+        warming = await _open_warming(settings, house, frontage.fronts, cache, stack)
+        api = _build_api(settings, house, housekeeper, shared, handler, sight, warming[0], metrics.traffic)
         probes = Probes(store, catalog, Identity())
         entrances = tuple(_build_entrances(settings, _build_operations(handler, api, probes, metrics), events, clock))
-        warming = await _open_warming(settings, house, frontage.fronts, cache, stack)
         changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, warming[1], entrances)
         metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
         parts = (entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, *warming)
@@ -286,14 +287,13 @@ def _build_api(
     housekeeper: Housekeeper,
     shared: Shared,
     registry: RegistryHandler,
-    fronts: Mapping[str, Front],
     sight: _Sight,
+    warm_jobs: WarmJobs,
     traffic: Traffic,
 ) -> Api:
     store, ledger, clock = house.store, house.ledger, house.clock
     tools = ApiTools(
         registry=registry,
-        fronts=fronts,
         store=store,
         ledger=ledger,
         inspection=Inspection(store, ledger, Freshness(tag_seconds=settings.cache.tag_ttl), clock),
@@ -303,6 +303,7 @@ def _build_api(
         traffic=traffic,
         fills=shared.pull.fills,
         clock=clock,
+        warm_jobs=warm_jobs,
     )
     return Api(tools, build_access(settings), sight.of(settings))
 

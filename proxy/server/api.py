@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -24,24 +23,27 @@ from proxy.server.endpoints import (
     Call,
     Endpoint,
     Parameter,
+    Sight,
     describe,
     fields,
     list_of,
     optional,
-    read_call,
+    read_parameters,
 )
+from proxy.server.event_streams import send_events
 from proxy.server.explanations import Inquiry, explain
-from proxy.server.fronts import Front
 from proxy.server.imagined import ImaginedRequest
 from proxy.server.listed import format_moment, listed_fields
 from proxy.server.reading import host_of, raw_path_of
 from proxy.server.registry import RegistryHandler
+from proxy.server.warm_api import WarmApi
 from proxy.server.whoami import whoami_fields
 from proxy.service.fill import Fills
 from proxy.service.housekeeping import Housekeeper, Removed
 from proxy.service.inspection import OWN_TAGS, Inspection
 from proxy.service.tally import Kind, Tally
 from proxy.service.verification import Verification
+from proxy.service.warm_jobs import WarmJobs
 from proxy.spending import Traffic
 
 BASE = "/api/v1"
@@ -121,21 +123,10 @@ _REFERENCE = Parameter("reference", TEXT, "an image, by tag or digest: debian:bo
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What of the settings the API tells."""
-
-    fleet: tuple[str, ...]
-    directory: str
-    is_offline: bool
-    owns_cache: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ApiTools:
     """What the API tells of, and works with."""
 
     registry: RegistryHandler
-    fronts: Mapping[str, Front]
     store: BlobStore
     ledger: Ledger
     inspection: Inspection
@@ -145,6 +136,7 @@ class ApiTools:
     traffic: Traffic
     fills: Fills
     clock: Clock
+    warm_jobs: WarmJobs
 
 
 class Api:
@@ -157,7 +149,8 @@ class Api:
         self.sight = sight
         self._tools = tools
         self._began, self._started_at = tools.clock.monotonic(), tools.clock.now()
-        self.endpoints = (*self._reading(), *self._changing())
+        warming = WarmApi(tools.warm_jobs, tools.registry)
+        self.endpoints = (*self._reading(), *self._changing(), *warming.endpoints)
         """The whole table."""
 
     async def handle(self, request: web.BaseRequest, door: Door) -> web.StreamResponse:
@@ -169,18 +162,22 @@ class Api:
             InvalidCall: A parameter is not what it should be.
         """
         path, method = unquote(raw_path_of(request)).removeprefix(BASE), request.method
-        there = {one.method: one for one in self.endpoints if one.path == path}
+        there = {one.method: (one, named) for one in self.endpoints if (named := one.read_path(path)) is not None}
         if not there:
             self.access.check(request, changes=False)
             raise NameUnknown(f"no such path: {BASE}/openapi.json describes what there is")
-        endpoint = there.get("GET" if method == "HEAD" else method)
-        if endpoint is None:
+        if (found := there.get("GET" if method == "HEAD" else method)) is None:
             allowed = ", ".join(sorted(there))
             raise Unsupported(f"only by {allowed}", headers={"Allow": allowed})
+        endpoint, named = found
         self.access.check(request, changes=endpoint.changes)
-        told = await endpoint.answer(await read_call(endpoint, request, door))
+        given = await read_parameters(endpoint, request, named)
+        told = await endpoint.answer(Call(request, door, self.sight, given))
+        if endpoint.streams:
+            return await send_events(request, told)
         body = json.dumps(told, separators=(",", ":")).encode()
-        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(status=endpoint.status, body=body, content_type="application/json", headers=headers)
 
     def _reading(self) -> tuple[Endpoint, ...]:
         pattern = Parameter("pattern", TEXT, "a shell pattern of names", default=None)
@@ -225,11 +222,11 @@ class Api:
             "version": version.VERSION,
             "started_at": format_moment(self._started_at),
             "uptime_seconds": round(tools.clock.monotonic() - self._began, 3),
-            "owns_cache": self.sight.owns_cache,
-            "offline": self.sight.is_offline,
-            "fleet": list(self.sight.fleet),
+            "owns_cache": call.sight.owns_cache,
+            "offline": call.sight.is_offline,
+            "fleet": list(call.sight.fleet),
             "cache": {
-                "directory": self.sight.directory,
+                "directory": call.sight.directory,
                 "stored_bytes": max(occupancy.stored_bytes, 0),
                 "max_bytes": occupancy.limits.max_bytes,
                 "free_bytes": max(tools.store.free_bytes(), 0),
@@ -250,7 +247,7 @@ class Api:
         return whoami_fields(self._tools.registry.clients.see(call.request, "", listener))
 
     async def _tell_quota(self, _call: Call) -> Any:
-        fronts = sorted(self._tools.fronts.items())
+        fronts = sorted(self._tools.registry.fronts.items())
         return [{"name": name, "quota": _quota(front.puller.quota)} for name, front in fronts]
 
     async def _list_images(self, call: Call) -> Any:
@@ -274,7 +271,7 @@ class Api:
         clients = self._tools.registry.clients
         platform = None if word is None else clients.vocabulary.parse_platform(word)
         request = ImaginedRequest(f"{ManifestRoute(reference.repository, reference.target)}?ns={reference.registry}")
-        return asdict(await explain(self._tools.fronts, clients, Inquiry(request, call.door, platform)))
+        return asdict(await explain(self._tools.registry.fronts, clients, Inquiry(request, call.door, platform)))
 
     async def _pin(self, call: Call) -> Any:
         reference = Reference.parse(call.given["reference"])

@@ -1,6 +1,7 @@
 """What the API consists of: a table, by which calls are found, checked, and described (OpenAPI 3.1)."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,6 +19,9 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 MAX_BODY_BYTES = 256 * 1024
+MAX_NAME = 100
+"""How long what stands in a path may be."""
+_NAME = re.compile(r"\{(\w+)\}")
 
 
 def optional(schema: Schema) -> Schema:
@@ -52,11 +56,22 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What of the settings the API tells, and goes by."""
+
+    fleet: tuple[str, ...]
+    directory: str
+    is_offline: bool
+    owns_cache: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request of the API, its parameters read."""
 
     request: web.BaseRequest
     door: Door
+    sight: Sight
     given: Mapping[str, Any]
 
 
@@ -66,11 +81,36 @@ class Endpoint:
 
     method: str
     path: str
+    """A name in braces stands for one part of it: the parameter of that name."""
     meaning: str
     result: Schema
+    """Of what is answered; of each event, where it streams."""
     answer: Callable[[Call], Awaitable[Any]]
+    """Answers what is written as JSON; an `AsyncGenerator` of `Told`, where it streams."""
     parameters: tuple[Parameter, ...] = ()
-    """Of the query; of the body, where the method has one."""
+    """Of the query; of the body, where the method has one; and those of the path."""
+    status: int = 200
+    """Of what is done."""
+    streams: bool = False
+    """Whether it tells of things as they happen, by server-sent events."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that stand in its path."""
+        return tuple(_NAME.findall(self.path))
+
+    def read_path(self, path: str) -> Mapping[str, str] | None:
+        """Answer what stands in a path for each of its names, or None where it is another's path."""
+        parts, own = path.split("/"), self.path.split("/")
+        if len(parts) != len(own):
+            return None
+        named: dict[str, str] = {}
+        for part, mine in zip(parts, own, strict=True):
+            if (name := _NAME.fullmatch(mine)) is not None and part and len(part) <= MAX_NAME:
+                named[name[1]] = part
+            elif part != mine:
+                return None
+        return named
 
     @property
     def changes(self) -> bool:
@@ -83,17 +123,25 @@ class Endpoint:
         return self.method == "POST"
 
 
-async def read_call(endpoint: Endpoint, request: web.BaseRequest, door: Door) -> Call:
+async def read_parameters(endpoint: Endpoint, request: web.BaseRequest, named: Mapping[str, str]) -> Mapping[str, Any]:
     """Read the parameters of a request.
+
+    Args:
+        endpoint: What is asked for.
+        request: Who asks.
+        named: What stands in the path, as `Endpoint.read_path` answers it.
 
     Raises:
         InvalidCall: One is missing, unknown, or not of its type.
     """
     given: dict[str, Any] = await _read_body(request) if endpoint.has_body else dict(request.query)
     known = {one.name: one for one in endpoint.parameters}
+    free = known.keys() - named.keys()
     for name in given:
-        if name not in known:
-            raise InvalidCall(f"no such parameter: {name[:40]!r}; there is {', '.join(known) or 'none'}")
+        if name not in free:
+            there = ", ".join(name for name in known if name in free)
+            raise InvalidCall(f"no such parameter: {name[:40]!r}; there is {there or 'none'}")
+    given |= named
     read: dict[str, Any] = {}
     for name, parameter in known.items():
         if name in given:
@@ -102,7 +150,7 @@ async def read_call(endpoint: Endpoint, request: web.BaseRequest, door: Door) ->
             raise InvalidCall(f"the parameter {name!r} is missing: {parameter.meaning}")
         else:
             read[name] = parameter.default
-    return Call(request, door, MappingProxyType(read))
+    return MappingProxyType(read)
 
 
 async def _read_body(request: web.BaseRequest) -> dict[str, Any]:
@@ -121,22 +169,53 @@ async def _read_body(request: web.BaseRequest) -> dict[str, Any]:
 
 
 def _read_value(parameter: Parameter, value: Any, *, is_text: bool) -> Any:
-    kind = parameter.schema.get("type")
-    if is_text and kind == "integer":
+    if is_text and parameter.schema.get("type") == "integer":
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value  # noqa: PLR2004
-    kinds: Mapping[Any, type | tuple[type, ...]] = {"string": str, "integer": int, "boolean": bool, "array": list}
-    is_flag = isinstance(value, bool) and kind != "boolean"
-    if is_flag or not isinstance(value, kinds.get(kind, object)) or not _fits(parameter.schema, value):
+    if not fits(parameter.schema, value):
         raise InvalidCall(f"the parameter {parameter.name!r} is not what it should be: {parameter.meaning}")
     return value
 
 
-def _fits(schema: Schema, value: Any) -> bool:
-    if isinstance(value, int):
+def fits(schema: Schema, value: Any) -> bool:
+    """Tell whether a value is what a schema asks for: as much of JSON Schema as the API uses."""
+    if "anyOf" in schema:
+        return any(fits(one, value) for one in schema["anyOf"])
+    return _FITTING[schema["type"]](schema, value)
+
+
+def _fits_number(kinds: type | tuple[type, ...]) -> Callable[[Schema, Any], bool]:
+    def fits_number(schema: Schema, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            return False
         return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
-    if isinstance(value, list):
-        return all(isinstance(one, str) for one in value) and len(value) <= schema.get("maxItems", len(value))
-    return True
+
+    return fits_number
+
+
+def _fits_array(schema: Schema, value: Any) -> bool:
+    if not isinstance(value, list):
+        return False
+    is_long_enough = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+    return is_long_enough and all(fits(schema["items"], one) for one in value)
+
+
+def _fits_object(schema: Schema, value: Any) -> bool:
+    if not isinstance(value, dict) or "properties" not in schema:
+        return isinstance(value, dict)
+    known = schema["properties"]
+    is_complete = set(schema["required"]) <= value.keys() <= known.keys()
+    return is_complete and all(fits(known[name], one) for name, one in value.items())
+
+
+_FITTING: Mapping[str, Callable[[Schema, Any], bool]] = {
+    "array": _fits_array,
+    "boolean": lambda _, value: isinstance(value, bool),
+    "integer": _fits_number(int),
+    "null": lambda _, value: value is None,
+    "number": _fits_number((int, float)),
+    "object": _fits_object,
+    "string": lambda _, value: isinstance(value, str),
+}
 
 
 def describe(endpoints: Iterable[Endpoint], base: str) -> dict[str, Any]:
@@ -169,22 +248,30 @@ _STATUSES = {
 def _describe_one(endpoint: Endpoint) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}}
     answers: dict[str, Any] = {code: {"description": text, "content": content} for code, text in _STATUSES.items()}
-    answers["200"] = {"description": "done", "content": {"application/json": {"schema": endpoint.result}}}
+    kind = "text/event-stream" if endpoint.streams else "application/json"
+    done = "each event has this for its data" if endpoint.streams else "done"
+    answers[str(endpoint.status)] = {"description": done, "content": {kind: {"schema": endpoint.result}}}
     described: dict[str, Any] = {"summary": endpoint.meaning, "responses": answers}
     if endpoint.changes:
         described["security"] = [{"token": []}, {}]
+    free = [one for one in endpoint.parameters if one.name not in endpoint.names]
     if endpoint.has_body:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _body_schema(endpoint.parameters)}},
-        }
-    elif endpoint.parameters:
-        described["parameters"] = [
-            {"name": one.name, "in": "query", "required": one.is_required, "description": one.meaning}
-            | {"schema": one.schema}
-            for one in endpoint.parameters
-        ]
+        body = {"application/json": {"schema": _body_schema(free)}}
+        described["requestBody"] = {"required": True, "content": body}
+        free = []
+    if parameters := [*(one for one in endpoint.parameters if one.name in endpoint.names), *free]:
+        described["parameters"] = [_describe_parameter(one, endpoint.names) for one in parameters]
     return described
+
+
+def _describe_parameter(parameter: Parameter, in_path: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": "path" if parameter.name in in_path else "query",
+        "required": parameter.is_required,
+        "description": parameter.meaning,
+        "schema": parameter.schema,
+    }
 
 
 def _body_schema(parameters: Iterable[Parameter]) -> dict[str, Any]:

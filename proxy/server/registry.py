@@ -82,7 +82,8 @@ class RegistryHandler:
 
     def __init__(self, fronts: Mapping[str, Front], contents: Contents, clock: Clock, clients: Clients) -> None:
         """Take the upstreams by name, where blobs are, the time, and how clients are told apart."""
-        self._fronts = fronts
+        self.fronts = fronts
+        """The upstreams, by name."""
         self._contents = contents
         self._clock = clock
         self.clients = clients
@@ -106,11 +107,11 @@ class RegistryHandler:
         resource = route.resource
         request[REMARKS]["kind"] = _kind_of(resource)
         if isinstance(resource, Ping):
-            check_prefix(self._fronts, route.prefix, self.clients.vocabulary)
+            check_prefix(self.fronts, route.prefix, self.clients.vocabulary)
             return web.json_response({}, headers=API_VERSION)
         namespace = namespace_of(request)
         found = locate(
-            self._fronts, namespace, listener.upstream, route.prefix, resource.repository, self.clients.vocabulary
+            self.fronts, namespace, listener.upstream, route.prefix, resource.repository, self.clients.vocabulary
         )
         asked = _Asked(request, listener, found.front, found.place, namespace)
         match resource:
