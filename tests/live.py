@@ -12,6 +12,7 @@ from aiohttp import web
 
 from proxy.config.schema import CacheSettings, Settings
 from proxy.config.upstreams import UpstreamSettings
+from proxy.server.identity import Identity
 from proxy.telemetry.metrics import Metrics
 from proxy.wiring import open_proxy
 from tests.fakes.events import RecordingEvents
@@ -52,6 +53,12 @@ class Live:
     events: RecordingEvents
     client: httpx.AsyncClient
     metrics: Metrics
+    identity: Identity
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
     def stored(self) -> set[str]:
         """Answer the digests of all blobs in the cache, each held against its content."""
@@ -89,7 +96,7 @@ async def run_proxy(settings: Settings, cache: Path) -> AsyncIterator[Live]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             port = int(runner.addresses[0][1])
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-                live = Live(port, cache, events, client, running.metrics)
+                live = Live(port, cache, events, client, running.metrics, running.identity)
                 yield live
                 await live.settle()  # a client has its last byte a moment before the disk has it
         finally:

@@ -22,6 +22,7 @@ from proxy.cli.clients.machines import Machine, machine_by_docker, machine_by_un
 from proxy.cli.clients.reviews import KINDS, FoundFile, find_proxy, review_files
 from proxy.cli.options import cache_directory, read_settings
 from proxy.cli.probing import SECONDS, Visit
+from proxy.cli.servers import trust
 from proxy.cli.tables import format_size
 from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting, PolyarchError
@@ -77,7 +78,7 @@ def doctor(
     Exit code 1 says that something fails; a warning does not.
     """
     settings = read_settings(config_file, cache=cache, upstream=None)
-    reference, tls = Reference.parse(image), _trust(ca)
+    reference, tls = Reference.parse(image), trust(ca)
     files, unread = read_client_files(root)
     address, source = _find_address(proxy, files, root)
     setup = _Setup(address, source, files, reference, tls, settings)
@@ -100,16 +101,6 @@ def read_client_files(root: Path) -> tuple[list[FoundFile], list[Finding]]:
                 message = f"{path} cannot be read: {error.strerror}"
                 unread.append(Finding(Grade.WARN, client, message, "run this as root: sudo polyarch doctor"))
     return found, unread
-
-
-def _trust(authority: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if authority is not None:
-        try:
-            context.load_verify_locations(authority)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidSetting(f"--ca {authority}: {error.strerror or 'no certificate'}") from error
-    return context
 
 
 def _find_address(named: str | None, files: Sequence[FoundFile], root: Path) -> tuple[ProxyAddress, str]:

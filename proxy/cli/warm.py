@@ -2,27 +2,23 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from proxy.cli.cache import FAILED, as_json_text, json_option, quiet_events, short_name_of
+from proxy.cli.cache import FAILED, as_json_text, json_option, short_name_of
 from proxy.cli.image_lists import ListedName, read_assignments, read_names
 from proxy.cli.options import cache_directory, read_settings, settings_options
 from proxy.cli.tables import Side, count_of, format_size, render_table
-from proxy.cli.warm_display import showing_orders
+from proxy.cli.warm_remote import FLEET, Wanted, WarmWish
+from proxy.cli.warm_ways import Errand, Way, carry_out
 from proxy.config.loading import read_environment
-from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
-from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
 from proxy.spending import Purpose
-from proxy.warm_folder import WarmLimits, WarmOrder, WarmResult, cost_of, count_registry_requests, open_warming
+from proxy.warm_folder import WarmLimits, WarmResult, cost_of, count_registry_requests
 
-FLEET = "fleet"
-"""What stands for all platforms that the proxy serves."""
 MAX_LIST_BYTES = 4 * 1024 * 1024
 _COLUMNS = (
     ("IMAGE", Side.LEFT),
@@ -31,15 +27,6 @@ _COLUMNS = (
     ("TO FETCH", Side.RIGHT),
     ("STATE", Side.LEFT),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What is asked of every order alike."""
-
-    platforms: str
-    with_attestations: bool
-    is_pinned: bool
 
 
 @click.command()
@@ -64,13 +51,16 @@ class _Wish:
 @click.option("--attestations", is_flag=True, help="Fetch attestations (provenance, SBOM), too.")
 @click.option("--pin", is_flag=True, help="Pin what is there then: it stays, whatever else has to leave.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what it would cost. Manifests are fetched for that.")
+@click.option("--server", metavar="URL", help="The running proxy that is to do it, in its own cache.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with its api.token; else from --config.")
+@click.option("--ca", "authority", type=click.Path(path_type=Path), help="The authority behind its certificate (PEM).")
+@click.option("--local", "is_local", is_flag=True, help="Work on the cache folder even if a server has it open.")
 @json_option
 @settings_options
 def warm(
     images: tuple[str, ...],
     *,
     lists: tuple[TextIO, ...],
-    is_dry: bool,
     as_json: bool,
     config_file: Path | None,
     cache: Path | None,
@@ -80,28 +70,27 @@ def warm(
     """Pull IMAGEs into the cache: of each, exactly what the named platforms need.
 
     What is there already is left alone, what several images share comes once, and what was interrupted goes on where it
-    was. A server may run on the same cache meanwhile. Exit code 1 says that some image is not there whole.
+    was. If a server runs on the cache, it is the one that does it, in its own way; Ctrl-C ends it there, too. Exit code
+    1 says that some image is not there whole.
     """
     settings = read_settings(config_file, cache=cache, upstream=upstream)
+    server, is_local = wanted["server"], wanted["is_local"]
+    if server is not None and (is_local or cache or upstream):
+        raise InvalidSetting("--server works on its own cache: leave out --local, --cache and --upstream")
     listed = [*map(ListedName, images), *(name for one in lists for name in _read_list(one))]
     if not listed:
         raise InvalidSetting("name an image, or a list of them by --from")
-    wish = _Wish(wanted["platforms"], with_attestations=wanted["attestations"], is_pinned=wanted["pin"])
-    orders = _join(_order(one, wish, settings) for one in listed)
+    is_dry = wanted["is_dry"]
     limits = WarmLimits(wanted["concurrency"], wanted["reserve"])
-    results = asyncio.run(_warm(settings, cache_directory(settings), orders, limits, is_dry=is_dry))
-    is_strict = wish.platforms != FLEET
+    wish = WarmWish(limits, with_attestations=wanted["attestations"], is_pinned=wanted["pin"], is_dry=is_dry)
+    errand = Errand(_join(listed, wanted["platforms"]), wish, settings, cache_directory(settings))
+    # Who names an upstream means it: a server has its own.
+    way = Way(server, wanted["token_file"], wanted["authority"], is_local=is_local or upstream is not None)
+    results = asyncio.run(carry_out(errand, way))
+    is_strict = wanted["platforms"] != FLEET
     click.echo(_as_json(results, is_dry=is_dry) if as_json else _as_text(results, is_dry=is_dry))
     if not all(one.is_done and not (is_strict and one.plan and one.plan.missing) for one in results):
         raise SystemExit(FAILED)
-
-
-async def _warm(
-    settings: Settings, folder: Path, orders: Sequence[WarmOrder], limits: WarmLimits, *, is_dry: bool
-) -> list[WarmResult]:
-    with showing_orders() as watch:
-        async with open_warming(settings, folder, quiet_events(), limits, watch) as warming:
-            return await warming.run(orders, is_dry=is_dry)
 
 
 def _read_list(file: TextIO) -> list[ListedName]:
@@ -123,24 +112,16 @@ def _beside(path: Path) -> Mapping[str, str]:
         return {}
 
 
-def _order(listed: ListedName, wish: _Wish, settings: Settings) -> WarmOrder:
-    words = (listed.platform or wish.platforms).split(",")
-    platforms = list[Platform]()
-    for word in filter(None, map(str.strip, words)):
-        platforms += settings.resolution.fleet if word == FLEET else (settings.words.parse_platform(word),)
-    if not platforms:
-        raise InvalidSetting("--platform names no platform")
-    reference = Reference.parse(listed.image)
-    return WarmOrder(reference, tuple(dict.fromkeys(platforms)), wish.with_attestations, wish.is_pinned)
-
-
-def _join(orders: Iterable[WarmOrder]) -> list[WarmOrder]:
-    """Make one order of all that are for the same image."""
-    found: dict[Reference, WarmOrder] = {}
-    for order in orders:
-        known = found.setdefault(order.reference, order)
-        found[order.reference] = replace(known, platforms=tuple(dict.fromkeys((*known.platforms, *order.platforms))))
-    return list(found.values())
+def _join(listed: Iterable[ListedName], platforms: str) -> list[Wanted]:
+    """Make one of all that is wanted of the same image."""
+    found: dict[Reference, tuple[str, ...]] = {}
+    for one in listed:
+        words = tuple(filter(None, map(str.strip, (one.platform or platforms).split(","))))
+        if not words:
+            raise InvalidSetting("--platform names no platform")
+        reference = Reference.parse(one.image)
+        found[reference] = tuple(dict.fromkeys((*found.get(reference, ()), *words)))
+    return [Wanted(reference, words) for reference, words in found.items()]
 
 
 def _as_text(results: Sequence[WarmResult], *, is_dry: bool) -> str:

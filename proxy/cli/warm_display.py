@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from proxy.cli.cache import short_name_of
 from proxy.cli.tables import format_size
@@ -17,14 +19,24 @@ SHORT_DIGEST = 12
 
 
 @contextmanager
-def showing_orders() -> Iterator[Watch]:
-    """Show on stderr how far some orders are."""
-    if not sys.stderr.isatty():
-        yield _say_end
+def showing_orders(*, is_dry: bool = False) -> Iterator[Watch]:
+    """Show on stderr how far some orders are; dry, they end with their plan, and there is nothing that moves."""
+    if is_dry or not sys.stderr.isatty():
+        yield partial(_say_step, is_dry=is_dry)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), SpeedColumn())
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as progress:
         yield LiveDisplay(progress).show
+
+
+class SpeedColumn(ProgressColumn):
+    """How fast something comes, while it does."""
+
+    def render(self, task: Task) -> Text:
+        """Write it in the units of sizes."""
+        return Text(
+            "" if task.finished or not task.speed else f"{format_size(int(task.speed))}/s", "progress.data.speed"
+        )
 
 
 class LiveDisplay:
@@ -71,15 +83,15 @@ class LiveDisplay:
             self._parts[key] = self._progress.add_task(name, total=size, completed=written)
 
 
-def _say_end(event: Planned | Moved | Ended) -> None:
+def _say_step(event: Planned | Moved | Ended, *, is_dry: bool) -> None:
     match event:
         case Planned(plan=plan):
             lacking = sum(part.lacking for part in plan.parts)
             click.echo(f"{_name(plan.order)}: {format_size(lacking)} of {format_size(plan.size)} to fetch", err=True)
-        case Ended(result=result):
+        case Ended(result=result) if not (is_dry and result.is_done):
             state = result.error or ("postponed" if result.is_postponed else f"done in {result.seconds:.1f} s")
             click.echo(f"{_name(result.order)}: {state}", err=True)
-        case Moved():
+        case _:
             pass
 
 

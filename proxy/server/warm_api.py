@@ -27,7 +27,7 @@ from proxy.service.warming import WarmLimits, count_registry_requests
 from proxy.spending import Purpose, Spending
 
 MAX_IMAGES = 1000
-MAX_PARALLEL = 32
+MAX_PARALLEL = 64
 _ORDER: dict[str, Schema] = {
     "reference": TEXT,
     "platforms": list_of(TEXT),
@@ -38,7 +38,7 @@ _ORDER: dict[str, Schema] = {
     "missing": list_of(TEXT),
 }
 _SPENT = fields(requests=COUNT, tokens=COUNT, pulls=COUNT, blob_bytes=COUNT)
-_PART = fields(digest=TEXT, size=COUNT, written=COUNT, state=TEXT)
+_PART = fields(digest=TEXT, size=COUNT, found=COUNT, written=COUNT, state=TEXT)
 _IMAGE = fields(platform=TEXT, digest=TEXT)
 _COST = fields(requests=COUNT, size=COUNT)
 
@@ -195,7 +195,13 @@ def _details(one: JobOrder) -> dict[str, Any]:
         "seconds": round(one.seconds, 3),
         "spent": _spent_fields(one.spent),
         "parts": [
-            {"digest": str(part.digest), "size": part.size, "written": part.written, "state": str(part.state)}
+            {
+                "digest": str(part.digest),
+                "size": part.size,
+                "found": part.found,
+                "written": part.written,
+                "state": str(part.state),
+            }
             for part in one.parts
         ],
     }

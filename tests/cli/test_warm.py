@@ -12,7 +12,9 @@ from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
 from tests.cli.conftest import Invoke
 from tests.cli.folders import AMD64, ARM_V7, IMAGES
+from tests.cli.jobs import job_of, order_of, part_of
 from tests.cli.registries import documents_of, serving
+from tests.cli.warm_server import standing_apart
 from tests.lab.images import Image, build_image, build_index
 from tests.live import pull, run_proxy
 
@@ -119,6 +121,7 @@ def test_pins_are_set(invoke: Invoke, folder: Path, url: str) -> None:
         (("debian", "--platform", ","), "--platform names no platform"),
         (("debian", "--platform", "arm66"), "arm66"),
         (("Not A Name",), "Not A Name"),
+        (("debian", "--server", "polyarch.lan"), "--server works on its own cache: leave out --local, --cache"),
     ],
 )
 def test_bad_input_is_one_line(invoke: Invoke, folder: Path, arguments: tuple[str, ...], reason: str) -> None:
@@ -144,3 +147,25 @@ def test_an_index_is_warmed_for_the_platforms_that_are_asked_for(invoke: Invoke,
     with serving(documents) as url:
         found = warm_json(invoke, folder, url, "multi:1", "--platform", "arm/v7")
     assert found["images"][0]["size"] == size_of(ARM_V7)
+
+
+def test_a_server_is_told_by_the_command_line(invoke: Invoke, tmp_path: Path) -> None:
+    with standing_apart() as server:
+        server.streams = [[job_of(order_of("done", {**part_of(b"layer", 100, 30), "written": 100}), state="done")]]
+        (tmp_path / "token").write_text("sesame")
+        arguments = ("--server", server.host, "--token-file", str(tmp_path / "token"), "--concurrency", "2", "--json")
+        result = invoke("warm", "debian:jessie", "--platform", "arm7,arm6", *arguments)
+    assert result.exit_code == 1, result.output  # arm6 was named, and has none
+    (image,) = json.loads(result.stdout)["images"]
+    assert (image["state"], image["to_fetch"], image["fetched"]) == ("done", 70, 70)
+    assert server.asked[0][2]["images"] == [
+        {"reference": "docker.io/library/debian:jessie", "platforms": ["arm7", "arm6"]}
+    ]
+    assert server.asked[0][2]["parallel"] == 2
+    assert result.stderr.splitlines()[0] == f"warming by the server at {server.host}"
+
+
+def test_a_server_that_is_not_there_is_one_line(invoke: Invoke) -> None:
+    result = invoke("warm", "debian:jessie", "--platform", "arm7", "--server", "http://127.0.0.1:9")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert len(result.stderr.splitlines()) == 1

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from proxy.cli.warm_display import LiveDisplay, showing_orders
+from proxy.cli.warm_display import LiveDisplay, SpeedColumn, showing_orders
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.media_types import DOCKER_MANIFEST
@@ -70,3 +70,28 @@ def test_without_a_terminal_there_is_a_line_for_each_step(capsys: pytest.Capture
         "debian:jessie: gone",
         "debian:jessie: postponed",
     ]
+
+
+def test_dry_there_is_a_line_for_each_plan_and_for_what_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing_orders(is_dry=True) as watch:
+        watch(Planned(PLAN))
+        for end in (result(), result("gone"), result(is_postponed=True)):
+            watch(Ended(end))
+    assert capsys.readouterr().err.splitlines() == [
+        "debian:jessie: 800 B of 1.1 KiB to fetch",
+        "debian:jessie: gone",
+        "debian:jessie: postponed",
+    ]
+
+
+def test_the_speed_is_told_while_something_comes() -> None:
+    progress = Progress(get_time=iter(range(100)).__next__)
+    task_id = progress.add_task("debian:jessie", total=4096)
+    (task,) = progress.tasks
+    column = SpeedColumn()
+    assert column.render(task).plain == ""
+    progress.update(task_id, completed=1024)
+    progress.update(task_id, completed=2048)
+    assert column.render(task).plain.endswith("/s")
+    progress.update(task_id, completed=4096)
+    assert column.render(task).plain == ""
