@@ -14,6 +14,7 @@ from tests.lab.hub import HubStandIn
 from tests.lab.programs import Finished, pick_free_port, run
 from tests.lab.proxies import COMMAND, ENVIRONMENT, StartProxy
 from tests.lab.registry import DockerRegistry, docker_registry
+from tests.lab.warming import fleet_content
 
 RunCli = Callable[..., Awaitable[Finished]]
 
@@ -66,6 +67,15 @@ async def writable_hub(own_registry: DockerRegistry) -> AsyncIterator[HubStandIn
     """A stand-in for Docker Hub in front of `own_registry`: for tests that push and move tags."""
     async with HubStandIn(own_registry.url) as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+async def warm_hub() -> AsyncIterator[HubStandIn]:
+    """A stand-in for Docker Hub with the images of a fleet (`warming.py`)."""
+    async with docker_registry() as registry:
+        await fleet_content().push(registry.url)
+        async with HubStandIn(registry.url) as hub:
+            yield hub
 
 
 @pytest.fixture
