@@ -6,27 +6,25 @@ looks does not take the folder's lock either: a server can start beside it. But 
 comes first finds out what there is.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.arch.choice import Asker
-from proxy.arch.detection import Detection
 from proxy.config.schema import Settings
-from proxy.oci import media_types
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import normalise_registry
 from proxy.policies import cache_limits
-from proxy.ports import BlobStore, Ledger, Link
-from proxy.server.fronts import Front, pick_front
+from proxy.ports import BlobStore, Ledger
+from proxy.server.fronts import pick_front
 from proxy.server.middleware import ServerEvents
 from proxy.service.exporting import Export, Exporting
 from proxy.service.freshness import Freshness
 from proxy.service.housekeeping import Housekeeper
 from proxy.service.importing import Imported, Importing, ImportTools
 from proxy.service.inspection import Inspection, ListedImage
+from proxy.service.refetching import Refetching
 from proxy.service.stock import HouseTools
 from proxy.service.verification import Repair, Verification
 from proxy.storage.catalog import SqliteCatalog
@@ -96,9 +94,9 @@ async def open_cache(
             await (await begin_rebuilding(settings, store, catalog, clock, events)).run()
         if changes:
             await stack.enter_async_context(LayoutIndex(folder, catalog, store, executor))
-        fronts = await _open_fronts(settings, folder, events, stack) if repairs else {}
+        repair = await _open_repair(settings, folder, events, stack) if repairs else None
         house = HouseTools(store, catalog, clock, events)
-        yield _build(settings, folder, house, catalog, _Repair(fronts) if repairs else None)
+        yield _build(settings, folder, house, catalog, repair)
 
 
 def _build(
@@ -119,28 +117,6 @@ def _build(
     )
 
 
-async def _open_fronts(
-    settings: Settings, folder: Path, events: ServerEvents, stack: AsyncExitStack
-) -> Mapping[str, Front]:
+async def _open_repair(settings: Settings, folder: Path, events: ServerEvents, stack: AsyncExitStack) -> Repair:
     running = await stack.enter_async_context(open_proxy(settings, folder, events))
-    return running.fronts
-
-
-class _Repair:
-    """Fetches content again, as the server would for a client."""
-
-    def __init__(self, fronts: Mapping[str, Front]) -> None:
-        self._fronts = fronts
-
-    async def __call__(self, link: Link, tag: str | None) -> None:
-        puller, repositories = pick_front(self._fronts, link.upstream).puller, (link.repository,)
-        if tag is not None:
-            await puller.get_tag(repositories, tag, Asker(Detection(None, "none")))
-        elif link.media_type in media_types.MANIFESTS:
-            await puller.get_manifest(repositories, link.digest)
-        else:
-            answer = await puller.get_blob(repositories, link.digest)
-            if answer.fill is not None:
-                async with aclosing(answer.fill.keep()) as parts:
-                    async for _ in parts:
-                        pass
+    return Refetching(lambda name: pick_front(running.fronts, name).puller)

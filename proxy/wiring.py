@@ -26,7 +26,7 @@ from proxy.server.connections import RegistryServer, build_server
 from proxy.server.dashboard import FOLDER, HOME_PATHS, show_dashboard
 from proxy.server.doors import Door
 from proxy.server.endpoints import Sight
-from proxy.server.fronts import Front
+from proxy.server.fronts import Front, pick_front
 from proxy.server.identity import Identity
 from proxy.server.middleware import ServerEvents
 from proxy.server.operations import API, HEALTH, METRICS, READINESS, Operations, Probes, tell_metrics
@@ -34,13 +34,17 @@ from proxy.server.registry import Contents, RegistryHandler
 from proxy.service.caching import Caching
 from proxy.service.fill import Fills, FillTools
 from proxy.service.freshness import Freshness
+from proxy.service.history import History
 from proxy.service.housekeeping import Housekeeper
+from proxy.service.image_details import ImageDetails
 from proxy.service.inspection import Inspection
 from proxy.service.lookups import LookupTools
 from proxy.service.manifests import Manifests
 from proxy.service.pull import PullTools
 from proxy.service.rebuilding import Rebuilding, RebuildTools, restore_tags
 from proxy.service.recency import Recency
+from proxy.service.recent import Recent
+from proxy.service.refetching import Refetching
 from proxy.service.resolver import ResolverTools
 from proxy.service.room import Room
 from proxy.service.small_blobs import SmallBlobs
@@ -157,6 +161,15 @@ class _Sight:
         return Sight(fleet, str(self.cache), settings.cache.offline, self.owns_cache)
 
 
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Who knows what went through."""
+
+    traffic: Traffic
+    history: History
+    recent: Recent
+
+
 @asynccontextmanager
 async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> AsyncIterator[Running]:
     """Open everything that the settings ask for; close it on leaving. Needs no network.
@@ -171,11 +184,13 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         InvalidSetting: A file that is named cannot be read.
     """
     clock, metrics = SystemClock(), Metrics(Traffic(), version=VERSION)
-    events = CountedEvents(events, metrics)
+    telling = _Telling(metrics.traffic, History(metrics.traffic, clock), Recent(clock))
+    events = CountedEvents(events, metrics, telling.recent.hear)
     async with AsyncExitStack() as stack:
         store, catalog, owner, owns_cache = await _open_cache(settings, cache, clock, events, stack)
         recency = Recency(catalog, clock)
         owner.start(recency.run(), name="recency")
+        owner.start(telling.history.run(), name="history")
         memory = Memory()
         house = HouseTools(store, catalog, clock, events, lambda: recency.recent, memory.find_written, memory.forget)
         housekeeper = Housekeeper(house, cache_limits(settings, cache))
@@ -186,12 +201,10 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         if owns_cache:
             owner.start(housekeeper.run(), name="housekeeping")
         stack.callback(_tell_served, events, shared.pull.tally)
-        small = SmallBlobs(store, events, memory_bytes=settings.cache.memory // 2)
-        memory.forgetters.append(small.forget)
-        handler = RegistryHandler(frontage.fronts, Contents(store, small), clock, build_clients(settings))
+        handler = _build_handler(settings, frontage.fronts, house, memory)
         sight = _Sight(cache, owns_cache=owns_cache)
         warming = await _open_warming(settings, house, frontage.fronts, cache, stack)
-        api = _build_api(settings, house, housekeeper, shared, handler, sight, warming[0], metrics.traffic)
+        api = _build_api(settings, house, housekeeper, shared, handler, sight, warming[0], telling)
         probes = Probes(store, catalog, Identity())
         entrances = tuple(_build_entrances(settings, _build_operations(handler, api, probes, metrics), events, clock))
         changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, warming[1], entrances)
@@ -281,6 +294,14 @@ def _watch(fills: Fills, housekeeper: Housekeeper, store: BlobStore, fronts: Map
     return Sights(lambda: fills.running, look_at_cache, list_quotas)
 
 
+def _build_handler(
+    settings: Settings, fronts: Mapping[str, Front], house: HouseTools, memory: Memory
+) -> RegistryHandler:
+    small = SmallBlobs(house.store, house.events, memory_bytes=settings.cache.memory // 2)
+    memory.forgetters.append(small.forget)
+    return RegistryHandler(fronts, Contents(house.store, small), house.clock, build_clients(settings))
+
+
 def _build_api(
     settings: Settings,
     house: HouseTools,
@@ -289,21 +310,26 @@ def _build_api(
     registry: RegistryHandler,
     sight: _Sight,
     warm_jobs: WarmJobs,
-    traffic: Traffic,
+    telling: _Telling,
 ) -> Api:
     store, ledger, clock = house.store, house.ledger, house.clock
+    inspection = Inspection(store, ledger, Freshness(tag_seconds=settings.cache.tag_ttl), clock)
+    repair = Refetching(lambda name: pick_front(registry.fronts, name).puller)
     tools = ApiTools(
         registry=registry,
         store=store,
         ledger=ledger,
-        inspection=Inspection(store, ledger, Freshness(tag_seconds=settings.cache.tag_ttl), clock),
-        verification=Verification(store, ledger, None),
+        inspection=inspection,
+        details=ImageDetails(store, shared.lookups.catalog, ledger, inspection),
+        verification=Verification(store, ledger, repair, house.forget),
         housekeeper=housekeeper,
         tally=shared.pull.tally,
-        traffic=traffic,
+        traffic=telling.traffic,
         fills=shared.pull.fills,
         clock=clock,
         warm_jobs=warm_jobs,
+        history=telling.history,
+        recent=telling.recent,
     )
     return Api(tools, build_access(settings), sight.of(settings))
 

@@ -212,7 +212,8 @@ def judge_image(name: str, head: Answer, told: Answer) -> Finding:
 def judge_quotas(answer: Answer) -> Iterator[Finding]:
     """Tell what is left of pull allowances; nothing where the proxy does not say."""
     found = answer.read() if answer.status == httpx.codes.OK else None
-    for one in found if isinstance(found, list) else []:
+    told = found.get("upstreams") if isinstance(found, dict) else None
+    for one in told if isinstance(told, list) else []:
         try:
             limit, left, name = int(one["quota"]["limit"]), int(one["quota"]["remaining"]), str(one["name"])
         except (KeyError, TypeError, ValueError):  # an upstream that tells none

@@ -57,7 +57,7 @@ class TagHeads:
         """Begin with none."""
         self._told: dict[tuple[object, ...], tuple[object, object, Head]] = {}
 
-    def find(self, answer: ManifestAnswer, detection: Detection, namespace: str) -> Head:
+    def find(self, answer: ManifestAnswer, detection: Detection, namespace: str, upstream: str) -> Head:
         """Answer the head for a client, written now or before."""
         # By identity, which costs nothing: whatever is remembered is held, so that no other object has its number.
         key = (id(answer.resolution), id(detection), answer.descriptor.digest, answer.state, namespace)
@@ -65,18 +65,21 @@ class TagHeads:
         if told is None:
             if len(self._told) >= MAX_HEADS:
                 self._told.clear()
-            told = self._told[key] = (answer.resolution, detection, tag_head(answer, detection, namespace))
+            told = self._told[key] = (answer.resolution, detection, tag_head(answer, detection, namespace, upstream))
         return told[2]
 
     def __repr__(self) -> str:
         return f"<TagHeads: {len(self._told)}>"
 
 
-def tag_head(answer: ManifestAnswer, detection: Detection, namespace: str) -> Head:
+def tag_head(answer: ManifestAnswer, detection: Detection, namespace: str, upstream: str) -> Head:
     """Write the head of a manifest that was asked for by tag."""
     told = resolution_headers(answer, detection)
     headers = {**content_headers(answer.descriptor), **told, **state_headers(answer.state, namespace)}
+    resolution = answer.resolution
+    name = {"reference": f"{upstream}/{resolution.repository}:{resolution.tag}"} if resolution else {}
     remarks = {
+        **name,
         **client_remarks(detection),
         "source": told["Polyarch-Source"],
         "cache": str(answer.state),

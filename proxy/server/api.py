@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -12,13 +13,12 @@ from proxy import version
 from proxy.oci.errors import NameUnknown, Unsupported
 from proxy.oci.references import Reference
 from proxy.oci.routes import ManifestRoute
-from proxy.ports import BlobStore, Clock, Ledger, Pin, Quota
+from proxy.ports import BlobStore, Clock, Ledger, Pin
 from proxy.server.access import Access
 from proxy.server.doors import Door
 from proxy.server.endpoints import (
     COUNT,
     FLAG,
-    NUMBER,
     TEXT,
     Call,
     Endpoint,
@@ -35,90 +35,45 @@ from proxy.server.explanations import Inquiry, explain
 from proxy.server.imagined import ImaginedRequest
 from proxy.server.listed import format_moment, listed_fields
 from proxy.server.reading import host_of, raw_path_of
+from proxy.server.recent_api import RecentApi
 from proxy.server.registry import RegistryHandler
+from proxy.server.shapes import (
+    DAMAGE,
+    EXPLANATION,
+    IMAGE,
+    IMAGE_DETAIL,
+    REMOVED,
+    STATUS,
+    TAG,
+    UPSTREAM,
+    WHOAMI,
+    answer_fields,
+    build_fields,
+    damage_fields,
+    fill_fields,
+    quota_fields,
+    removed_fields,
+    tag_fields,
+)
 from proxy.server.warm_api import WarmApi
 from proxy.server.whoami import whoami_fields
 from proxy.service.fill import Fills
-from proxy.service.housekeeping import Housekeeper, Removed
-from proxy.service.inspection import OWN_TAGS, Inspection
-from proxy.service.tally import Kind, Tally
+from proxy.service.history import History
+from proxy.service.housekeeping import Housekeeper
+from proxy.service.image_details import ImageDetails
+from proxy.service.inspection import Inspection
+from proxy.service.recent import Recent
+from proxy.service.tally import Tally
 from proxy.service.verification import Verification
 from proxy.service.warm_jobs import WarmJobs
 from proxy.spending import Traffic
 
 BASE = "/api/v1"
 MAX_IMAGES = 1000
-_QUOTA = optional(fields(limit=COUNT, remaining=COUNT, window_seconds=COUNT))
-_STATES = ("hit", "miss", "revalidated", "stale")
-_COUNTS = fields(**dict.fromkeys(_STATES, COUNT))
-_UPSTREAM = fields(name=TEXT, quota=_QUOTA)
-_FILL = fields(digest=TEXT, written=COUNT, size=optional(COUNT), readers=COUNT)
-_STATUS = fields(
-    version=TEXT,
-    started_at=optional(TEXT),
-    uptime_seconds=NUMBER,
-    owns_cache=FLAG,
-    offline=FLAG,
-    fleet=list_of(TEXT),
-    cache=fields(
-        directory=TEXT,
-        stored_bytes=COUNT,
-        max_bytes=optional(COUNT),
-        free_bytes=COUNT,
-        min_free_bytes=COUNT,
-        pinned_bytes=COUNT,
-    ),
-    upstreams=list_of(_UPSTREAM),
-    answers=fields(tag=_COUNTS, manifest=_COUNTS, blob=_COUNTS),
-    bytes=fields(served=COUNT, fetched=COUNT),
-    fills=list_of(_FILL),
-)
-_IMAGE = fields(
-    reference=TEXT,
-    digest=TEXT,
-    media_type=TEXT,
-    answer=optional(TEXT),
-    platforms=list_of(optional(TEXT)),
-    missing_platforms=list_of(optional(TEXT)),
-    size=COUNT,
-    used_at=optional(TEXT),
-    checked_at=optional(TEXT),
-    fresh=FLAG,
-    pinned=FLAG,
-)
-_EVIDENCE = fields(evidence=TEXT, shown=optional(TEXT), platform=optional(TEXT))
-_WHOAMI = fields(
-    platform=optional(TEXT),
-    evidence=TEXT,
-    answer=TEXT,
-    answer_evidence=TEXT,
-    runs=list_of(TEXT),
-    considered=list_of(_EVIDENCE),
-    engine=optional(fields(product=TEXT, version=TEXT)),
-    address=TEXT,
-    listener=TEXT,
-    upstream=TEXT,
-    hint=TEXT,
-)
-_EXPLANATION = fields(
-    reference=TEXT,
-    platform=optional(TEXT),
-    evidence=TEXT,
-    considered=list_of(_EVIDENCE),
-    listener=TEXT,
-    answer=TEXT,
-    answer_evidence=TEXT,
-    media_type=TEXT,
-    digest=TEXT,
-    size=COUNT,
-    image=TEXT,
-    image_platform=optional(TEXT),
-    cache=TEXT,
-    warning=TEXT,
-    pick={"type": "null"},
-    trail=list_of(TEXT),
-)
-_REMOVED = fields(bytes=COUNT, blobs=COUNT, tags=COUNT)
+_PATTERN = Parameter("pattern", TEXT, "a shell pattern of names", default=None)
+_AFTER = Parameter("after", TEXT, "the reference after which to begin: `next` of the answer before", default="")
+_LIMIT = Parameter("limit", {**COUNT, "minimum": 1, "maximum": MAX_IMAGES}, "how many at most", default=200)
+_PAGE = (_PATTERN, _AFTER, _LIMIT)
 _REFERENCE = Parameter("reference", TEXT, "an image, by tag or digest: debian:bookworm", is_required=True)
 
 
@@ -130,6 +85,7 @@ class ApiTools:
     store: BlobStore
     ledger: Ledger
     inspection: Inspection
+    details: ImageDetails
     verification: Verification
     housekeeper: Housekeeper
     tally: Tally
@@ -137,6 +93,8 @@ class ApiTools:
     fills: Fills
     clock: Clock
     warm_jobs: WarmJobs
+    history: History
+    recent: Recent
 
 
 class Api:
@@ -149,8 +107,8 @@ class Api:
         self.sight = sight
         self._tools = tools
         self._began, self._started_at = tools.clock.monotonic(), tools.clock.now()
-        warming = WarmApi(tools.warm_jobs, tools.registry)
-        self.endpoints = (*self._reading(), *self._changing(), *warming.endpoints)
+        warming, recent = WarmApi(tools.warm_jobs, tools.registry), RecentApi(tools.history, tools.recent)
+        self.endpoints = (*self._reading(), *recent.endpoints, *self._changing(), *warming.endpoints)
         """The whole table."""
 
     async def handle(self, request: web.BaseRequest, door: Door) -> web.StreamResponse:
@@ -180,22 +138,30 @@ class Api:
         return web.Response(status=endpoint.status, body=body, content_type="application/json", headers=headers)
 
     def _reading(self) -> tuple[Endpoint, ...]:
-        pattern = Parameter("pattern", TEXT, "a shell pattern of names", default=None)
-        limit = Parameter("limit", {**COUNT, "minimum": 1, "maximum": MAX_IMAGES}, "how many at most", default=200)
+        images = fields(images=list_of(IMAGE), next=optional(TEXT))
+        tags = fields(tags=list_of(TAG), next=optional(TEXT))
+        upstreams = fields(upstreams=list_of(UPSTREAM))
         platform = Parameter("platform", TEXT, "for which machine: arm6, linux/arm/v7", default=None)
-        tag = fields(reference=TEXT, digest=TEXT, checked_at=optional(TEXT))
         return (
             Endpoint("GET", "/openapi.json", "This description.", {"type": "object"}, self._tell_description),
-            Endpoint("GET", "/status", "How the server is, and what it is doing.", _STATUS, self._tell_status),
-            Endpoint("GET", "/whoami", "What the proxy takes the caller for.", _WHOAMI, self._tell_whoami),
-            Endpoint("GET", "/quota", "What is left of pull allowances.", list_of(_UPSTREAM), self._tell_quota),
-            Endpoint("GET", "/images", "The cached images.", list_of(_IMAGE), self._list_images, (pattern, limit)),
-            Endpoint("GET", "/tags", "The tags that are known.", list_of(tag), self._list_tags, (pattern, limit)),
+            Endpoint("GET", "/status", "How the server is, and what it is doing.", STATUS, self._tell_status),
+            Endpoint("GET", "/whoami", "What the proxy takes the caller for.", WHOAMI, self._tell_whoami),
+            Endpoint("GET", "/quota", "What is left of pull allowances.", upstreams, self._tell_quota),
+            Endpoint("GET", "/images", "The cached images, by their names.", images, self._list_images, _PAGE),
+            Endpoint(
+                "GET",
+                "/image",
+                "One of them, with where the build for each platform is from, and why.",
+                IMAGE_DETAIL,
+                self._tell_image,
+                (_REFERENCE,),
+            ),
+            Endpoint("GET", "/tags", "The tags that are known, by their names.", tags, self._list_tags, _PAGE),
             Endpoint(
                 "GET",
                 "/resolve",
                 "What a machine would be answered, and why; upstream may be asked.",
-                _EXPLANATION,
+                EXPLANATION,
                 self._resolve,
                 (_REFERENCE, platform),
             ),
@@ -204,13 +170,14 @@ class Api:
     def _changing(self) -> tuple[Endpoint, ...]:
         pinned = fields(reference=TEXT, pinned=FLAG)
         is_dry = Parameter("dry_run", FLAG, "whether only to tell", default=False)
-        damage = fields(blobs=COUNT, bytes=COUNT, damaged=list_of(TEXT))
+        repair = Parameter("repair", FLAG, "whether what is damaged is fetched again", default=False)
+        found = fields(blobs=COUNT, bytes=COUNT, damaged=list_of(DAMAGE))
         return (
             Endpoint("POST", "/pins", "Keep an image, whatever else leaves.", pinned, self._pin, (_REFERENCE,)),
             Endpoint("DELETE", "/pins", "Let go of a pin.", pinned, self._unpin, (_REFERENCE,)),
-            Endpoint("POST", "/purge", "Remove an image.", _REMOVED, self._purge, (_REFERENCE,)),
-            Endpoint("POST", "/gc", "Remove what nobody can ask for.", _REMOVED, self._collect, (is_dry,)),
-            Endpoint("POST", "/verify", "Hold every blob against its digest.", damage, self._verify),
+            Endpoint("POST", "/purge", "Remove an image.", REMOVED, self._purge, (_REFERENCE,)),
+            Endpoint("POST", "/gc", "Remove what nobody can ask for.", REMOVED, self._collect, (is_dry,)),
+            Endpoint("POST", "/verify", "Hold every blob against its digest.", found, self._verify, (repair,)),
         )
 
     async def _tell_description(self, _call: Call) -> Any:
@@ -233,13 +200,10 @@ class Api:
                 "min_free_bytes": occupancy.limits.min_free_bytes,
                 "pinned_bytes": max(occupancy.staying_bytes, 0),
             },
-            "upstreams": await self._tell_quota(call),
-            "answers": _answers(tools.tally),
+            "upstreams": self._list_upstreams(),
+            "answers": answer_fields(tools.tally),
             "bytes": {"served": tools.traffic.served_bytes, "fetched": tools.traffic.fetched_bytes},
-            "fills": [
-                {"digest": str(one.digest), "written": one.written, "size": one.size, "readers": one.readers}
-                for one in tools.fills.list_running()
-            ],
+            "fills": [fill_fields(one) for one in tools.fills.list_running()],
         }
 
     async def _tell_whoami(self, call: Call) -> Any:
@@ -247,24 +211,29 @@ class Api:
         return whoami_fields(self._tools.registry.clients.see(call.request, "", listener))
 
     async def _tell_quota(self, _call: Call) -> Any:
+        return {"upstreams": self._list_upstreams()}
+
+    def _list_upstreams(self) -> list[dict[str, Any]]:
         fronts = sorted(self._tools.registry.fronts.items())
-        return [{"name": name, "quota": _quota(front.puller.quota)} for name, front in fronts]
+        return [{"name": name, "quota": quota_fields(front.puller.quota)} for name, front in fronts]
 
     async def _list_images(self, call: Call) -> Any:
-        found = await self._tools.inspection.list_images(call.given["pattern"])
-        return [listed_fields(image) for image in found[: call.given["limit"]]]
+        found = await self._tools.inspection.list_images(**_page(call))
+        return _paged("images", [listed_fields(image) for image in found], call)
 
     async def _list_tags(self, call: Call) -> Any:
-        found = await self._tools.inspection.list_tags(call.given["pattern"])
-        return [
-            {
-                "reference": f"{record.upstream}/{record.repository}:{record.tag}",
-                "digest": str(record.descriptor.digest),
-                "checked_at": format_moment(record.checked_at),
-            }
-            for record in found[: call.given["limit"]]
-            if record.descriptor is not None and not record.tag.startswith(OWN_TAGS)
-        ]
+        found = await self._tools.inspection.list_tags(**_page(call))
+        return _paged("tags", [tag_fields(record) for record in found], call)
+
+    async def _tell_image(self, call: Call) -> Any:
+        reference = Reference.parse(call.given["reference"])
+        found = await self._tools.details.show(reference)
+        trail = self._tools.recent.find_trail(str(reference))
+        return {
+            **listed_fields(found.listed),
+            "builds": [build_fields(one) for one in found.builds],
+            "trail": list(trail),
+        }
 
     async def _resolve(self, call: Call) -> Any:
         reference, word = Reference.parse(call.given["reference"]), call.given["platform"]
@@ -287,32 +256,28 @@ class Api:
     async def _purge(self, call: Call) -> Any:
         reference = Reference.parse(call.given["reference"])
         target = str(reference.target)
-        return _removed(await self._tools.housekeeper.purge(reference.registry, reference.repository, target))
+        return removed_fields(await self._tools.housekeeper.purge(reference.registry, reference.repository, target))
 
     async def _collect(self, call: Call) -> Any:
-        return _removed(await self._tools.housekeeper.collect_garbage(dry_run=call.given["dry_run"]))
+        return removed_fields(await self._tools.housekeeper.collect_garbage(dry_run=call.given["dry_run"]))
 
-    async def _verify(self, _call: Call) -> Any:
-        found = await asyncio.shield(self._tools.verification.run(None, lambda _done, _total: None))
-        return {"blobs": found.blobs, "bytes": found.size, "damaged": [str(one.digest) for one in found.damaged]}
+    async def _verify(self, call: Call) -> Any:
+        verifying = self._tools.verification.run(None, lambda _done, _total: None, repairs=call.given["repair"])
+        found = await asyncio.shield(verifying)
+        return {"blobs": found.blobs, "bytes": found.size, "damaged": [damage_fields(one) for one in found.damaged]}
 
     def __repr__(self) -> str:
         return f"<Api: {len(self.endpoints)} endpoints>"
 
 
-def _answers(tally: Tally) -> dict[str, dict[str, int]]:
-    counts = {(str(kind), str(state)): count for (kind, state), count in tally.counts.items()}
-    return {str(kind): {state: counts.get((str(kind), state), 0) for state in _STATES} for kind in Kind}
+def _page(call: Call) -> dict[str, Any]:
+    # One more than is asked for tells whether there are more.
+    return {"pattern": call.given["pattern"], "after": call.given["after"], "limit": call.given["limit"] + 1}
 
 
-def _quota(quota: Quota | None) -> dict[str, int] | None:
-    if quota is None:
-        return None
-    return {"limit": quota.limit, "remaining": quota.remaining, "window_seconds": quota.window_seconds}
-
-
-def _removed(removed: Removed) -> dict[str, int]:
-    return {"bytes": removed.size, "blobs": removed.blobs, "tags": removed.tags}
+def _paged(name: str, found: Sequence[dict[str, Any]], call: Call) -> dict[str, Any]:
+    limit = call.given["limit"]
+    return {name: found[:limit], "next": found[limit - 1]["reference"] if len(found) > limit else None}
 
 
 def _pin_of(reference: Reference) -> Pin:

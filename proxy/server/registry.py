@@ -132,7 +132,9 @@ class RegistryHandler:
         except RegistryError:
             asked.request[REMARKS].update(client_remarks(client.detection))
             raise
-        return self._document(asked, answer, self._heads.find(answer, client.detection, asked.namespace))
+        return self._document(
+            asked, answer, self._heads.find(answer, client.detection, asked.namespace, asked.front.puller.name)
+        )
 
     async def _manifest(self, asked: _Asked, digest: Digest) -> web.StreamResponse:
         answer = await asked.front.puller.get_manifest(asked.place.repositories, digest)

@@ -83,26 +83,26 @@ class Inspection:
         self._clock = clock
         self._holdings = Holdings(store)
 
-    async def list_images(self, pattern: str | None = None) -> list[ListedImage]:
+    async def list_images(
+        self, pattern: str | None = None, *, after: str = "", limit: int | None = None
+    ) -> list[ListedImage]:
         """Answer the tags that are known, in order of their names, as far as they fit a pattern.
 
         Args:
             pattern: A shell pattern of the reference, or of its short form; a name without a wildcard stands for its
                 repository with all tags, or for one tag.
+            after: The reference after which to begin; it need not be there.
+            limit: How many at most.
         """
         inventory = await self._ledger.take_inventory()
-        records = [record for record in inventory.tags if not record.tag.startswith(OWN_TAGS)]
-        found = [
-            self._listed(record, record.descriptor, inventory)
-            for record in records
-            if record.descriptor is not None and (pattern is None or fits(reference_of(record), pattern))
-        ]
-        return sorted(found, key=lambda image: str(image.reference))
+        return [self.describe(*one, inventory) for one in _select(inventory, pattern, after)[:limit]]
 
-    async def list_tags(self, pattern: str | None = None) -> list[TagRecord]:
+    async def list_tags(
+        self, pattern: str | None = None, *, after: str = "", limit: int | None = None
+    ) -> list[TagRecord]:
         """Answer the tags that are known, as `list_images` does, without a look at what is held of them."""
-        inventory = await self._ledger.take_inventory()
-        return [one for one in inventory.tags if pattern is None or fits(reference_of(one), pattern)]
+        selected = _select(await self._ledger.take_inventory(), pattern, after)
+        return [record for record, _ in selected[:limit]]
 
     async def measure(self) -> Usage:
         """Answer where the bytes are."""
@@ -148,7 +148,8 @@ class Inspection:
                 return self._answered(record, inventory) or record.descriptor
         return None
 
-    def _listed(self, record: TagRecord, found: Descriptor, inventory: Inventory) -> ListedImage:
+    def describe(self, record: TagRecord, found: Descriptor, inventory: Inventory) -> ListedImage:
+        """Answer what is held of a tag, and of what was found under it."""
         answer = self._answered(record, inventory)
         holding = self._holdings.look(answer or found)
         held = {*holding.sizes, *_needed(record, inventory)}
@@ -184,6 +185,17 @@ class Inspection:
 def reference_of(record: TagRecord) -> Reference:
     """Answer the reference that a tag is known by."""
     return Reference(record.upstream, record.repository, record.tag)
+
+
+def _select(inventory: Inventory, pattern: str | None, after: str) -> list[tuple[TagRecord, Descriptor]]:
+    """Answer the tags that something is under, in order of their names, and what that is."""
+    found: dict[str, tuple[TagRecord, Descriptor]] = {}
+    for record in inventory.tags:
+        reference = reference_of(record)
+        is_meant = str(reference) > after and (pattern is None or fits(reference, pattern))
+        if is_meant and record.descriptor is not None and not record.tag.startswith(OWN_TAGS):
+            found[str(reference)] = (record, record.descriptor)
+    return [found[name] for name in sorted(found)]
 
 
 def fits(reference: Reference, pattern: str) -> bool:

@@ -27,6 +27,7 @@ _KINDS = {
     "cache.evicted": ("eviction", "ended"),
     "warm.started": ("warm", "started"),
     "warm.postponed": ("warm", "ended"),
+    "warm.ended": ("warm", "ended"),
 }
 """What listeners are told of, under which name, and how far that is."""
 
@@ -71,6 +72,11 @@ class Recent:
         """The last resolutions, the newest first."""
         return list(reversed(self._resolutions))
 
+    def find_trail(self, reference: str) -> tuple[str, ...]:
+        """Answer why a tag is answered as it is; nothing where that is not remembered."""
+        trail: tuple[str, ...] = self._trails.get(reference, ())
+        return trail
+
     def hear(self, event: str, fields: Mapping[str, object]) -> None:
         """Take an event; what is not for anybody here costs a look into a dictionary."""
         if event == "request":
@@ -84,10 +90,15 @@ class Recent:
             name, state = kind
             self._tell(Happening(name, {**fields, "state": state, "event": event}))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else can listen."""
+        return len(self._listeners) >= MAX_LISTENERS
+
     @contextmanager
     def listen(self) -> Iterator[asyncio.Queue[Happening] | None]:
         """Put a listener's queue up while the context is open; None where there are too many listeners already."""
-        if len(self._listeners) >= MAX_LISTENERS:
+        if self.is_full:
             yield None
             return
         queue: asyncio.Queue[Happening] = asyncio.Queue(MAX_WAITING)

@@ -68,15 +68,27 @@ class Verified:
 class Verification:
     """Verifies a store."""
 
-    def __init__(self, store: BlobStore, ledger: Ledger, repair: Repair | None = None) -> None:
-        """Take what the cache consists of, and who fetches content again, if that is wanted."""
+    def __init__(
+        self,
+        store: BlobStore,
+        ledger: Ledger,
+        repair: Repair | None = None,
+        forget: Callable[[Collection[Digest]], None] = lambda _: None,
+    ) -> None:
+        """Take what the cache consists of, who fetches content again, and who has it forgotten that is in memory."""
         self._store = store
         self._ledger = ledger
         self._repair = repair
+        self._forget = forget
         self._holdings = Holdings(store)
 
-    async def run(self, reference: Reference | None, progress: Progress) -> Verified:
+    async def run(self, reference: Reference | None, progress: Progress, *, repairs: bool = True) -> Verified:
         """Verify all blobs, or those that a reference leads to, and put aside what is damaged.
+
+        Args:
+            reference: What to verify; None for everything.
+            progress: Told how far it is.
+            repairs: Whether what is damaged is fetched again, where there is somebody to do that.
 
         Raises:
             ManifestUnknown: Nothing is cached under the reference.
@@ -87,7 +99,7 @@ class Verification:
             blobs = [blob for blob in blobs if blob.digest in wanted]
         incomplete = self._find_incomplete(inventory, reference)
         broken = await self._hash_all(blobs, progress)
-        damaged = await self._put_aside(broken, inventory) if broken else []
+        damaged = await self._put_aside(broken, inventory, self._repair if repairs else None) if broken else []
         return Verified(len(blobs), sum(blob.size for blob in blobs), tuple(damaged), tuple(incomplete))
 
     def _needed_by(self, reference: Reference, inventory: Inventory) -> list[Digest]:
@@ -156,35 +168,33 @@ class Verification:
             return False
         return hasher.hexdigest() == digest.encoded
 
-    async def _put_aside(self, broken: list[StoredBlob], inventory: Inventory) -> list[Damage]:
+    async def _put_aside(self, broken: list[StoredBlob], inventory: Inventory, repair: Repair | None) -> list[Damage]:
         for blob in broken:
             await self._store.quarantine(blob.digest)
+        self._forget([blob.digest for blob in broken])
         await self._ledger.raise_revision()
         references = _references(inventory, {blob.digest for blob in broken})
-        links = await self._ledger.list_links() if self._repair else []
+        links = await self._ledger.list_links() if repair else []
         damaged = []
         # A manifest before what it leads to: its links may be what tells where the rest is.
         for blob in sorted(broken, key=lambda one: one.digest not in inventory.contents):
             names = references.get(blob.digest, ())
             if self._store.find_size(blob.digest) is None:
-                reason = await self._mend(
-                    blob.digest, [link for link in links if link.digest == blob.digest], inventory
-                )
+                own = [link for link in links if link.digest == blob.digest]
+                reason = await self._mend(blob.digest, own, inventory, repair) if repair else ""
             else:  # a server has fetched it again meanwhile, or it cannot be moved
                 is_sound = await self._is_sound(blob.digest, _ignore)
                 reason = None if is_sound else "it cannot be put aside; is the cache folder read-only?"
             damaged.append(Damage(blob.digest, blob.size, names, is_repaired=reason is None, reason=reason or ""))
         return damaged
 
-    async def _mend(self, digest: Digest, links: Iterable[Link], inventory: Inventory) -> str | None:
-        """Fetch some content again, if that is wanted; answer why it was not done, or None."""
-        if self._repair is None:
-            return ""
+    async def _mend(self, digest: Digest, links: Iterable[Link], inventory: Inventory, repair: Repair) -> str | None:
+        """Fetch some content again; answer why it could not be done, or None."""
         reason = "nobody knows where it came from"
         answered = {made: tag for (_, _, tag), made in inventory.answers.items()}
         for link in links:
             try:
-                await self._repair(link, None if link.origin else answered.get(digest))
+                await repair(link, None if link.origin else answered.get(digest))
             except RegistryError as error:
                 reason = error.message
             else:

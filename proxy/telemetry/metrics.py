@@ -79,19 +79,24 @@ class Sights:
 class CountedEvents:
     """The `Events` port, and faults: counts what it is told, and tells it on."""
 
-    def __init__(self, inner: FaultEvents, metrics: "Metrics") -> None:
-        """Take whom to tell, and who counts."""
+    def __init__(
+        self, inner: FaultEvents, metrics: "Metrics", hear: Callable[[str, Fields], None] | None = None
+    ) -> None:
+        """Take whom to tell, who counts, and who else is told of everything but faults."""
         self._inner = inner
         self._metrics = metrics
+        self._hear = hear or _hear_nothing
 
     def note(self, event: str, /, **fields: object) -> None:
         """Tell that something happened as it should."""
         self._metrics.hear(event, fields)
+        self._hear(event, fields)
         self._inner.note(event, **fields)
 
     def warn(self, event: str, /, **fields: object) -> None:
         """Tell that something happened that an operator may want to know."""
         self._metrics.hear(event, fields)
+        self._hear(event, fields)
         self._inner.warn(event, **fields)
 
     def fail(self, event: str, /, **fields: object) -> None:
@@ -328,6 +333,10 @@ class _Looking(Collector):
             remaining.add_metric([name], quota.remaining)
         yield limit
         yield remaining
+
+
+def _hear_nothing(_event: str, _fields: Fields) -> None:
+    """Hear what nobody else wants to know."""
 
 
 def _counter(name: str, text: str, value: int) -> CounterMetricFamily:

@@ -196,10 +196,11 @@ def test_what_became_of_an_image() -> None:
 
 
 def test_quotas() -> None:
-    told = b'[{"name": "docker.io", "quota": {"limit": 100, "remaining": %d, "window_seconds": 21600}}]'
+    told = b'{"upstreams": [{"name": "docker.io", "quota": {"limit": 100, "remaining": %d, "window_seconds": 21600}}]}'
     (found,) = judge_quotas(answer(content=told % 76))
     assert found == Finding(Grade.OK, "quota", "76 of 100 pulls are left at docker.io")
     (found,) = judge_quotas(answer(content=told % 3))
     assert found.grade is Grade.WARN
-    for silent in (answer(404), answer(content=b"[{}, 3]"), answer(content=b"x"), answer(content=b'[{"quota": null}]')):
-        assert list(judge_quotas(silent)) == []
+    for text in (b"[{}, 3]", b"x", b"{}", b'{"upstreams": [{"quota": null}, 3]}', b'{"upstreams": 3}'):
+        assert list(judge_quotas(answer(content=text))) == []
+    assert list(judge_quotas(answer(404))) == []

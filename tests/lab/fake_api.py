@@ -256,7 +256,15 @@ class FakeApi:
     def _image(self, request: web.BaseRequest) -> dict[str, Any]:
         image = next(one for one in self.images if one["reference"] == request.query["reference"])
         own = [
-            {"platform": "linux/amd64", "digest": digest_of(51), "size": 54 * MIB, "whole": True, "source": "upstream"}
+            {
+                "platform": "linux/amd64",
+                "digest": digest_of(51),
+                "size": 54 * MIB,
+                "whole": True,
+                "source": "upstream",
+                "origin": None,
+                "shared_with": [],
+            }
         ]
         added = [
             {
@@ -265,7 +273,7 @@ class FakeApi:
                 "size": 46 * MIB,
                 "whole": "v6" not in platform,
                 "source": source,
-                "from": origin,
+                "origin": origin,
                 "shared_with": ["linux/arm/v5"] if source == "alias" else [],
             }
             for platform, source, origin in (
@@ -274,7 +282,7 @@ class FakeApi:
                 ("linux/arm/v6", "alias", "docker.io/arm32v5/debian:jessie"),
             )
         ]
-        return {**image, "entries": [*own, *added], "trail": JESSIE_TRAIL}
+        return {**image, "builds": [*own, *added], "trail": JESSIE_TRAIL}
 
     async def _change(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         told: dict[str, Any] = dict(request.query)

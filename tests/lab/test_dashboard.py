@@ -119,7 +119,7 @@ async def test_an_image_tells_where_its_platforms_come_from_and_why(page: Page, 
     told = await page.text(".image .entries")
     assert "upstream's own" in told
     assert "added from arm32v7/debian:jessie" in told
-    assert "added from arm32v5/debian:jessie as a stand-in, shared with arm/v5" in told
+    assert "another platform's image from arm32v5/debian:jessie, shared with arm/v5" in told
     assert "candidate arm32v6/debian:jessie for linux/arm/v6: absent" in await page.text(".image .trail")
     await page.click(".resolution .opener")
     assert "which runs on it" in await page.text(".resolution .trail")

@@ -11,6 +11,7 @@ from proxy.oci import media_types
 from proxy.oci.digests import Digest
 from proxy.oci.manifests import Descriptor
 from proxy.oci.platforms import Platform
+from proxy.oci.references import DOCKER_HUB
 from proxy.server.answers import (
     MAX_HEADS,
     MAX_WARNING,
@@ -53,7 +54,7 @@ def headers_for(
     platform: str | None, *, state: CacheState = CacheState.MISS, evidence: str = "path"
 ) -> Mapping[str, str]:
     detection = detected(platform, evidence)
-    return tag_head(answer_for(world().resolve(NAME), detection, state), detection, "").headers
+    return tag_head(answer_for(world().resolve(NAME), detection, state), detection, "", DOCKER_HUB).headers
 
 
 def test_content_is_named_exactly() -> None:
@@ -87,7 +88,7 @@ def test_a_client_is_told_whose_image_stands_for_its_own() -> None:
     policy = replace(HUB, aliases=AliasMode.MISSING)
     held = World({NAME: image("amd64"), "arm32v5/app:1": image("arm/v5")}).resolve(NAME, policy)
     detection = detected("linux/arm/v7", "path")
-    headers = tag_head(answer_for(held, detection), detection, "").headers
+    headers = tag_head(answer_for(held, detection), detection, "", DOCKER_HUB).headers
     assert headers["Warning"] == '299 - "no build for linux/arm/v7: linux/arm/v5 of arm32v5/app:1 stands for it"'
 
 
@@ -159,9 +160,9 @@ def test_the_head_of_a_blob_offers_its_parts() -> None:
 
 def test_the_same_is_told_as_long_as_a_resolution_holds() -> None:
     heads, resolution, detection = TagHeads(), world().resolve(NAME), detected("linux/arm/v7")
-    first = heads.find(answer_for(resolution, detection), detection, "")
-    assert heads.find(answer_for(resolution, detection), detection, "") is first
-    assert first == tag_head(answer_for(resolution, detection), detection, "")
+    first = heads.find(answer_for(resolution, detection), detection, "", DOCKER_HUB)
+    assert heads.find(answer_for(resolution, detection), detection, "", DOCKER_HUB) is first
+    assert first == tag_head(answer_for(resolution, detection), detection, "", DOCKER_HUB)
     assert repr(heads) == "<TagHeads: 1>"
 
 
@@ -178,7 +179,7 @@ def test_whatever_makes_a_difference_is_told_apart() -> None:
     ]
     for _ in range(2):
         for answer, client, namespace in asked:
-            assert heads.find(answer, client, namespace) == tag_head(answer, client, namespace)
+            assert heads.find(answer, client, namespace, DOCKER_HUB) == tag_head(answer, client, namespace, DOCKER_HUB)
     assert repr(heads) == f"<TagHeads: {len(asked)}>"
 
 
@@ -187,6 +188,6 @@ def test_heads_are_bounded_and_never_mistaken() -> None:
     heads, detection = TagHeads(), detected(None, "none")
     for number in range(MAX_HEADS + 5):
         resolution = replace(world().resolve(NAME), tag=str(number))
-        head = heads.find(answer_for(resolution, detection), detection, "")
+        head = heads.find(answer_for(resolution, detection), detection, "", DOCKER_HUB)
         assert head.headers["Polyarch-Source"].startswith(f"app:{number}@")
     assert repr(heads) == "<TagHeads: 5>"

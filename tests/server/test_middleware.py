@@ -28,6 +28,7 @@ async def test_one_line_a_request(served: Served) -> None:
         "client": "127.0.0.1",
         "id": line["id"],
         "kind": "tag",
+        "reference": "docker.io/library/debian:jessie",
         "bytes": len(answer.content),
         "ms": 0.0,
         "platform": ARM_V7,

@@ -65,7 +65,7 @@ async def test_a_job_is_followed_to_its_end(live: Live) -> None:
     assert last["ended_at"] is not None
     shown = (await live.client.get(f"{BASE}/warm/{begun['id']}")).json()
     assert shown == last == (await follow(live, begun["id"]))[-1]
-    images = (await live.client.get(f"{BASE}/images", params={"pattern": "debian"})).json()
+    images = (await live.client.get(f"{BASE}/images", params={"pattern": "debian"})).json()["images"]
     assert [(one["reference"], one["pinned"]) for one in images] == [(NAME, True)]
 
 

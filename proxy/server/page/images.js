@@ -128,7 +128,7 @@ async function showDetail(place, reference, image) {
   const digest = told.answer ?? told.digest ?? image.digest;
   place.replaceChildren(
     make("p", { class: "quiet" }, make("code", {}, digest), ` · checked ${ageOf(told.checked_at ?? image.checked_at)}`),
-    make("ul", { class: "entries" }, ...(told.entries ?? []).map(entryOf)),
+    make("ul", { class: "entries" }, ...(told.builds ?? []).map(entryOf)),
     trailOf(told.trail ?? []),
   );
 }
@@ -146,9 +146,9 @@ function entryOf(entry) {
 }
 
 function originOf(entry) {
-  const from = entry.from ? ` from ${shortName(entry.from)}` : "";
+  const from = entry.origin ? ` from ${shortName(entry.origin)}` : "";
   const shared = entry.shared_with?.length ? `, shared with ${entry.shared_with.map(platformOf).join(", ")}` : "";
-  const word = { upstream: "upstream's own", added: `added${from}`, alias: `added${from} as a stand-in` }[entry.source] ?? `${entry.source}${from}`;
+  const word = { upstream: "upstream's own", added: `added${from}`, alias: `another platform's image${from}` }[entry.source] ?? `${entry.source}${from}`;
   return word + shared;
 }
 
