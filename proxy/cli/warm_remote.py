@@ -5,13 +5,13 @@ wanted. The same command again asks for it anew, and finds what has come meanwhi
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.cli.servers import NoSuchCall, ServerApi, ServerSilent, ServerUnusable
-from proxy.cli.tables import count_of
 from proxy.cli.warm_jobs import FollowedJob
 from proxy.oci.errors import PolyarchError
 from proxy.oci.references import Reference
@@ -49,32 +49,43 @@ class WarmWish:
 class RemoteWarming:
     """Has a server warm."""
 
-    def __init__(self, api: ServerApi, clock: Clock) -> None:
-        """Take the server, and a clock."""
+    def __init__(self, api: ServerApi, clock: Clock, say: Callable[[str], None]) -> None:
+        """Take the server, a clock, and who is told in words what a user should know meanwhile."""
         self._api = api
         self._clock = clock
+        self._say = say
+        self._wish = WarmWish(WarmLimits())
+        self._waiting = deque[Sequence[Wanted]]()
         self._jobs: list[FollowedJob] = []
         self._starting: asyncio.Task[None] | None = None
 
     async def start(self, wanted: Sequence[Wanted], wish: WarmWish) -> None:
-        """Start what it takes, and follow nothing yet.
+        """Start the first job that it takes, and follow nothing yet.
 
         Raises:
             ServerUnusable: The server is not there, does not let us, or has no such call.
             InvalidSetting: It does not take what it is asked, for instance a word that it does not know.
         """
         named = await self._name_fleet(wanted)
-        for start in range(0, len(named), IMAGES_A_JOB):
-            images = named[start : start + IMAGES_A_JOB]
-            # Not to be cut off half-way: there might be a job then whose name nobody knows.
-            self._starting = asyncio.ensure_future(self._start(images, wish))
-            await asyncio.shield(self._starting)
+        self._waiting += [named[start : start + IMAGES_A_JOB] for start in range(0, len(named), IMAGES_A_JOB)]
+        self._wish = wish
+        await self._start_next()
 
     async def follow(self, watch: Watch) -> list[WarmResult]:
-        """Follow everything to its end, telling who watches how far it is; answer what became of each image."""
-        async with asyncio.TaskGroup() as group:
-            for job in self._jobs:
-                group.create_task(self._follow(job, watch))
+        """Follow everything to its end, telling who watches how far it is; answer what became of each image.
+
+        One job after another: side by side, each would have as many downloads as all of them may.
+        """
+        await self._follow(self._jobs[-1], watch)
+        while self._waiting:
+            images = self._waiting[0]
+            try:
+                await self._start_next()
+            except PolyarchError as error:  # the others are told all the same
+                self._jobs.append(FollowedJob("", [one.reference for one in images]))
+                _tell_all(self._jobs[-1].give_up(str(error)), watch)
+            else:
+                await self._follow(self._jobs[-1], watch)
         return [result for job in self._jobs for result in job.results]
 
     async def cancel(self) -> str:
@@ -82,16 +93,21 @@ class RemoteWarming:
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 if self._starting is not None:
-                    await self._starting
+                    await asyncio.wait([self._starting])
                 running = [job for job in self._jobs if not job.has_ended()]
                 for job in running:
                     await self._api.call("DELETE", f"/warm/{job.id}")
         except (PolyarchError, TimeoutError) as error:
             return f"the server could not be told to end, and may go on: {str(error) or 'no answer in time'}"
-        return f"cancelled on the server: {count_of(len(running), 'job')}; what has come is kept"
+        return "cancelled on the server; what has come is kept" if running else "nothing was begun on the server"
 
-    async def _start(self, images: Sequence[Wanted], wish: WarmWish) -> None:
-        fields = await self._api.call("POST", "/warm", _write_call(images, wish))
+    async def _start_next(self) -> None:
+        # Not to be cut off half-way: there might be a job then whose name nobody knows.
+        self._starting = asyncio.ensure_future(self._start(self._waiting.popleft()))
+        await asyncio.shield(self._starting)
+
+    async def _start(self, images: Sequence[Wanted]) -> None:
+        fields = await self._api.call("POST", "/warm", _write_call(images, self._wish))
         try:
             self._jobs.append(FollowedJob(str(fields["id"]), [one.reference for one in images]))
         except (KeyError, TypeError) as error:
@@ -108,16 +124,19 @@ class RemoteWarming:
         return [Wanted(one.reference, _replace_fleet(one.platforms, fleet)) for one in wanted]
 
     async def _follow(self, job: FollowedJob, watch: Watch) -> None:
-        heard_at = self._clock.monotonic()
+        heard_at, is_silent = self._clock.monotonic(), False
         while not job.has_ended():
             try:
                 async with aclosing(self._listen(job)) as told:
                     async for fields in told:
-                        heard_at = self._clock.monotonic()
+                        heard_at, is_silent = self._clock.monotonic(), False
                         _tell_all(job.take(fields), watch)
                 if not job.has_ended():
                     await asyncio.sleep(RETRY_SECONDS)
             except ServerSilent as error:
+                if not is_silent:
+                    self._say(f"{error.message}; it is asked again for a minute")
+                is_silent = True
                 if self._clock.monotonic() - heard_at < PATIENCE_SECONDS:
                     await asyncio.sleep(RETRY_SECONDS)
                 else:

@@ -71,13 +71,9 @@ async def carry_out(errand: Errand, way: Way) -> list[WarmResult]:
 
 async def _by_server(server: Server, errand: Errand, word: str) -> list[WarmResult]:
     async with open_api(server) as api:
-        remote = RemoteWarming(api, SystemClock())
+        remote = RemoteWarming(api, SystemClock(), _say)
         try:
-            try:
-                await remote.start(errand.wanted, errand.wish)
-            except ServerUnusable:
-                await remote.cancel()
-                raise
+            await remote.start(errand.wanted, errand.wish)
             _say(word)
             with showing_orders(is_dry=errand.wish.is_dry) as watch:
                 return await remote.follow(watch)

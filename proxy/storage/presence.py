@@ -38,7 +38,7 @@ def find_presence(root: Path) -> Presence | None:
     except OSError:
         return None
     try:
-        content = os.read(descriptor, MAX_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        content = os.read(descriptor, MAX_BYTES) if _is_believed(os.fstat(descriptor), root.stat().st_uid) else b""
         fields = json.loads(content)
         address, secret = fields["address"], fields["secret"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
@@ -62,3 +62,8 @@ async def leaving_word(root: Path, presence: Presence, events: Events) -> AsyncI
         if find_presence(root) == presence:  # and nobody's who came after
             with suppress(OSError):
                 (root / PRESENCE_FILE).unlink()
+
+
+def _is_believed(file: os.stat_result, owner: int) -> bool:
+    """Tell whether a file is what the owner of the cache folder left, and not whoever else may write into it."""
+    return stat.S_ISREG(file.st_mode) and file.st_uid in {0, os.geteuid(), owner} and not file.st_mode & 0o022

@@ -34,10 +34,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def remote(server: StandIn, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RemoteWarming]:
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def remote(
+    server: StandIn, clock: ManualClock, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RemoteWarming]:
     monkeypatch.setattr(warm_remote, "RETRY_SECONDS", 0.01)
     async with open_api(Server(ProxyAddress.parse(server.host))) as api:
-        yield RemoteWarming(api, clock)
+        yield RemoteWarming(api, clock, said.append)
 
 
 def ignore(_: Planned | Moved | Ended) -> None: ...
@@ -63,12 +70,25 @@ async def test_a_server_is_told_all_that_is_wanted_and_followed_to_the_end(
     assert repr(remote) == f"<RemoteWarming by {server.host}: 1 jobs>"
 
 
-async def test_many_images_are_several_jobs(server: StandIn, remote: RemoteWarming) -> None:
+async def test_many_images_are_several_jobs_one_after_another(server: StandIn, remote: RemoteWarming) -> None:
+    server.streams = [[job_of(PLANNED, state="done")], [job_of(DONE, state="done")]]
     wanted = [Wanted(Reference.parse(f"debian:{number}"), ("arm6",)) for number in range(IMAGES_A_JOB + 1)]
     await remote.start(wanted, WarmWish(WarmLimits()))
+    await remote.follow(ignore)
+    assert [path for _, path, _ in server.asked] == ["/warm", "/warm/job-1/events"] * 2
     bodies = [body for method, _, body in server.asked if method == "POST"]
     assert [len(body["images"]) for body in bodies] == [IMAGES_A_JOB, 1]
     assert "reserve" not in bodies[0]
+
+
+async def test_a_later_job_that_is_not_begun_is_told_with_its_images(server: StandIn, remote: RemoteWarming) -> None:
+    server.streams = [[job_of(PLANNED, state="done")]]
+    wanted = [Wanted(Reference.parse(f"debian:{number}"), ("arm6",)) for number in range(IMAGES_A_JOB + 2)]
+    await remote.start(wanted, WarmWish(WarmLimits()))
+    server.begun = lambda: web.Response(status=503)
+    results = await remote.follow(ignore)
+    failed = [str(one.order.reference.target) for one in results if "answers 503" in one.error]
+    assert failed == [str(IMAGES_A_JOB), str(IMAGES_A_JOB + 1)]
 
 
 async def test_a_stream_that_breaks_is_taken_up_again(server: StandIn, remote: RemoteWarming) -> None:
@@ -100,7 +120,7 @@ async def test_a_server_that_was_started_anew_has_forgotten_and_that_is_told(
 
 
 async def test_a_server_that_is_gone_for_good_is_given_up(
-    server: StandIn, remote: RemoteWarming, clock: ManualClock
+    server: StandIn, remote: RemoteWarming, clock: ManualClock, said: list[str]
 ) -> None:
     await remote.start([DIGESTS], WarmWish(WarmLimits()))
     server.is_silent = True
@@ -110,6 +130,8 @@ async def test_a_server_that_is_gone_for_good_is_given_up(
     clock.tick(PATIENCE_SECONDS + 1)
     (result,) = await following
     assert result.error.endswith("; it may go on there")
+    (line,) = said
+    assert line.endswith("; it is asked again for a minute")
 
 
 async def test_what_another_version_tells_ends_it(server: StandIn, remote: RemoteWarming) -> None:
@@ -125,6 +147,10 @@ async def test_a_server_that_begins_nothing_is_told(server: StandIn, remote: Rem
         await remote.start([DIGESTS], WarmWish(WarmLimits()))
 
 
+async def test_ended_before_anything_was_begun_there_is_nothing_to_end(remote: RemoteWarming) -> None:
+    assert await remote.cancel() == "nothing was begun on the server"
+
+
 async def test_ended_it_ends_on_the_server(server: StandIn, remote: RemoteWarming) -> None:
     server.streams, server.holds = [[job_of(PLANNED)]], True
     await remote.start([DIGESTS], WarmWish(WarmLimits()))
@@ -132,7 +158,7 @@ async def test_ended_it_ends_on_the_server(server: StandIn, remote: RemoteWarmin
     await server.reached.wait()
     following.cancel()
     await asyncio.wait([following])
-    assert await remote.cancel() == "cancelled on the server: 1 job; what has come is kept"
+    assert await remote.cancel() == "cancelled on the server; what has come is kept"
     assert server.asked[-1][:2] == ("DELETE", "/warm/job-1")
 
 
@@ -141,7 +167,7 @@ async def test_what_is_ended_while_it_begins_is_known_and_ends_too(server: Stand
     await server.wait_asked(1)
     starting.cancel()
     await asyncio.wait([starting])
-    assert await remote.cancel() == "cancelled on the server: 1 job; what has come is kept"
+    assert await remote.cancel() == "cancelled on the server; what has come is kept"
     assert server.asked[-1][:2] == ("DELETE", "/warm/job-1")
 
 

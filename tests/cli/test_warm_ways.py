@@ -182,4 +182,4 @@ async def test_ended_it_ends_on_the_server_and_says_so(folder: Path, capsys: pyt
         await asyncio.wait([warming])
         assert warming.cancelled()
         assert server.asked[-1][:2] == ("DELETE", "/warm/job-1")
-    assert capsys.readouterr().err.splitlines()[-1] == "cancelled on the server: 1 job; what has come is kept"
+    assert capsys.readouterr().err.splitlines()[-1] == "cancelled on the server; what has come is kept"

@@ -97,7 +97,7 @@ async def test_ctrl_c_ends_it_on_the_server(warm_hub: HubStandIn, tmp_path: Path
         await wait_job(proxy, "running")
         os.kill(program.pid, ending)
         assert await warm.finish(program) == code, program.log()
-        assert "cancelled on the server: 1 job; what has come is kept" in program.log()
+        assert "cancelled on the server; what has come is kept" in program.log()
         assert "Traceback" not in program.log()
         await wait_job(proxy, "cancelled")
     warm_hub.reset()
