@@ -11,7 +11,7 @@ from proxy.cli.options import settings_options
 from proxy.cli.progress import showing_progress
 from proxy.cli.tables import count_of, format_size
 from proxy.config.schema import Settings
-from proxy.oci.errors import ManifestUnknown, Unavailable
+from proxy.oci.errors import ManifestUnknown
 from proxy.oci.references import Reference
 from proxy.ports import Pin
 
@@ -100,8 +100,6 @@ def purge(reference: str, *, all_tags: bool, as_json: bool, config_file: Path | 
 async def _purge(settings: Settings, folder: Path, reference: Reference, *, all_tags: bool, as_json: bool) -> str:
     pin = Pin(reference.registry, reference.repository, str(reference.target))
     async with open_cache(settings, folder, quiet_events(), changes=True) as opened:
-        if not all_tags and pin in (await opened.ledger.take_inventory()).pins:
-            raise Unavailable(f"{reference} is pinned; `polyarch cache unpin` lets go of it first")
         target = None if all_tags else pin.target
         removed = await opened.housekeeper.purge(pin.upstream, pin.repository, target)
     name = f"{pin.upstream}/{pin.repository}" if all_tags else str(reference)

@@ -20,7 +20,7 @@ from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
 from proxy.cli.warm import warm
-from proxy.oci.errors import ClientError, InvalidDockerfile, InvalidSetting, NotFound, PolyarchError
+from proxy.oci.errors import ClientError, InvalidDockerfile, InvalidSetting, NotFound, Pinned, PolyarchError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -36,7 +36,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except PolyarchError as error:
             is_input = isinstance(error, InvalidSetting | InvalidDockerfile) or (
-                isinstance(error, ClientError) and not isinstance(error, NotFound)
+                isinstance(error, ClientError) and not isinstance(error, NotFound | Pinned)
             )
             click.echo(f"polyarch: {error}", err=True)
             ctx.exit(BAD_INPUT if is_input else FAILED)

@@ -5,7 +5,7 @@ PolyarchError
 ├── RegistryError            has a code of the distribution-spec: what a client is told
 │   ├── ClientError          the request is at fault
 │   │   ├── InvalidName, InvalidTag, InvalidDigest, InvalidPlatform, InvalidReference, InvalidQuery,
-│   │   │   RangeNotSatisfiable, Unsupported, Unauthorized, InvalidCall
+│   │   │   RangeNotSatisfiable, Unsupported, Unauthorized, InvalidCall, Pinned
 │   │   └── NotFound: NameUnknown, ManifestUnknown, BlobUnknown
 │   ├── UpstreamError        the upstream is at fault
 │   │   ├── UpstreamUnreachable   an answer that says "later"; stale content may be served instead
@@ -143,6 +143,13 @@ class InvalidCall(ClientError):
 
     code = "UNSUPPORTED"
     status = HTTPStatus.BAD_REQUEST
+
+
+class Pinned(ClientError):
+    """Something that is to leave the cache, and is pinned (RFC 9110 §15.5.10)."""
+
+    code = "DENIED"
+    status = HTTPStatus.CONFLICT
 
 
 class NotFound(ClientError):

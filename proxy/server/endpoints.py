@@ -240,6 +240,7 @@ _STATUSES = {
     "401": "the token is missing, or the call does not come from this machine",
     "404": "there is no such thing",
     "405": "not by this method",
+    "409": "what is to leave is pinned",
     "502": "upstream answers what it should not",
     "503": "the cache or upstream cannot be used now",
 }

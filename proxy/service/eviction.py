@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidDigest
+from proxy.oci.errors import InvalidDigest, Pinned
 from proxy.ports import Inventory, Link, Pin, StoredBlob
 
 Contents = Mapping[Digest, Collection[Digest]]
@@ -167,12 +167,19 @@ def find_purged(
 
 
 def find_purged_names(inventory: Inventory, upstream: str, repository: str, target: str | None) -> set[Pin]:
-    """Answer the tags that a purge is for, and the digest if it is for one."""
+    """Answer the tags that a purge is for, and the digest if it is for one; never those that are pinned.
+
+    Raises:
+        Pinned: It is for one that is.
+    """
     named = map_names(inventory)
-    own = {name for name in named if (name.upstream, name.repository) == (upstream, repository)}
+    own = {name for name in named if (name.upstream, name.repository) == (upstream, repository)} - inventory.pins
     if target is None:
         return own
     asked = Pin(upstream, repository, target)
+    if asked in inventory.pins:
+        name = f"{upstream}/{repository}{'@' if ':' in target else ':'}{target}"
+        raise Pinned(f"{name} is pinned; `polyarch cache unpin` lets go of it first")
     wanted = find_targets(inventory, {asked})
     return {asked, *(name for name in own if named[name] & wanted)} if ":" in target else {asked} & own
 

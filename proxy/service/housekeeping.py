@@ -236,12 +236,12 @@ class Housekeeper:
         leave with it, under whatever tags they were found.
 
         Raises:
+            Pinned: It is for something that is pinned.
             Unavailable: The cache cannot be read or written.
         """
         self._check_known()
         async with self._at_work:
-            blobs, _ = await self._stock.list_blobs()
-            inventory = await self._stock.take_inventory()
+            blobs, inventory = (await self._stock.list_blobs())[0], await self._stock.take_inventory()
             images = await asyncio.to_thread(find_images, inventory, blobs)
             names = find_purged_names(inventory, upstream, repository, target)
             targets = find_targets(inventory, names)

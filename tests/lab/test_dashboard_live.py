@@ -91,6 +91,8 @@ async def test_a_search_a_pin_and_a_purge_change_the_real_cache(shown: Shown, co
     await page.wait_for(f"!{NAMES}.includes('debian:jessie') && {NAMES}.includes('big:1')")
     await page.click("[aria-label='Pin big:1']")
     await page.wait_for("document.querySelector('[aria-label=\"Unpin big:1\"]')")
+    await page.click("[aria-label='Unpin big:1']")
+    await page.wait_for("document.querySelector('[aria-label=\"Pin big:1\"]')")
     await page.click("[aria-label='Purge big:1']")
     await page.wait_for("document.querySelector('#confirm').open")
     await page.click("#confirm-yes")

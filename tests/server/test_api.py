@@ -152,6 +152,15 @@ async def test_what_is_purged_is_gone(live: Live) -> None:
     assert NAME not in [image["reference"] for image in await list_images(live)]
 
 
+async def test_what_is_pinned_is_not_purged(live: Live) -> None:
+    await tell(live, "/pins", reference="debian:jessie")
+    before = live.stored()
+    refused = await tell(live, "/purge", reference="debian:jessie")
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "DENIED")
+    assert "is pinned" in refused.json()["errors"][0]["message"]
+    assert live.stored() == before
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "reason"),
     [

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.oci.digests import Digest
+from proxy.oci.errors import Pinned
 from proxy.oci.manifests import Descriptor
 from proxy.oci.media_types import OCI_INDEX
 from proxy.ports import Inventory, Link, Pin, StoredBlob, TagRecord, TagState
@@ -280,3 +281,22 @@ def test_a_purge_is_for_tags_and_what_is_named(target: str | None, names: set[st
     records = tuple(TagRecord("u", place, tag, TagState.PRESENT, 1.0, found) for place, tag in places)
     purged = find_purged_names(Inventory(records), "u", "r", target)
     assert purged == {Pin("u", "r", name) for name in names}
+
+
+@pytest.mark.parametrize("target", ["t", str(digest("m"))], ids=["a tag", "a digest"])
+def test_a_purge_of_what_is_pinned_is_refused(target: str) -> None:
+    record = TagRecord("u", "r", "t", TagState.PRESENT, 1.0, Descriptor(OCI_INDEX, digest("m"), 1))
+    inventory = Inventory((record,), pins=frozenset({Pin("u", "r", target)}))
+    with pytest.raises(Pinned, match=rf"u/r.{target} is pinned; .* unpin"):
+        find_purged_names(inventory, "u", "r", target)
+
+
+def test_a_purge_of_a_repository_leaves_what_is_pinned_in_it() -> None:
+    found = Descriptor(OCI_INDEX, digest("m"), 1)
+    records = tuple(TagRecord("u", "r", tag, TagState.PRESENT, 1.0, found) for tag in "ts")
+    inventory = Inventory(records, pins=frozenset({Pin("u", "r", "t")}))
+    assert find_purged_names(inventory, "u", "r", None) == {Pin("u", "r", "s")}
+    assert find_purged_names(inventory, "u", "r", str(digest("m"))) == {
+        Pin("u", "r", "s"),
+        Pin("u", "r", str(digest("m"))),
+    }

@@ -10,11 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxy.oci.digests import Digest
+from proxy.oci.errors import Pinned
 from proxy.ports import BlobReader, Ingest, Inventory, Pin
 from proxy.service.eviction import Image, find_images, find_pinned
 from proxy.service.housekeeping import GRACE_SECONDS, Removed
@@ -193,12 +195,17 @@ class HouseMachine(RuleBasedStateMachine):
     @rule(tag=st.none() | tags | st.sampled_from(sorted(CONTENTS)).map(str))
     def purge(self, tag: str | None) -> None:
         before, keeper = self.look(), self.house.keeper()
+        pinned = {pin.target for pin in before.inventory.pins}
+        if tag in pinned:
+            with pytest.raises(Pinned):
+                self.runner.run(keeper.purge(HUB, REPOSITORY, tag))
+            return
         removed = self.runner.run(keeper.purge(HUB, REPOSITORY, tag))
         after = self.check_removed(before, removed, keeper.occupancy.stored_bytes)
         named = {record.tag for record in self.inventory().tags}
         assert tag not in named
         if tag is None:
-            assert not named
+            assert named <= pinned
             assert after <= find_pinned(before.inventory) | self.unlinked(before)
 
     def unlinked(self, before: Before) -> set[Digest]:
