@@ -1,7 +1,7 @@
 """Tasks with an owner, and one task for many who want the same."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -72,7 +72,7 @@ class SingleFlight(Generic[_T]):
         return task
 
 
-async def gather_bounded(work: list[Callable[[], Awaitable[_T]]], limit: asyncio.Semaphore) -> list[_T]:
+async def gather_bounded(work: Sequence[Callable[[], Awaitable[_T]]], limit: asyncio.Semaphore) -> list[_T]:
     """Run some work side by side, as far as the limit lets, and answer in the same order."""
 
     async def run(one: Callable[[], Awaitable[_T]]) -> _T:

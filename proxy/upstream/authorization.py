@@ -57,13 +57,15 @@ class Authorizer:
         credentials: Credentials | None,
         clock: Clock,
         fetch_token: FetchToken,
+        actions: str = "pull",
     ) -> None:
-        """Take what is configured, and the function that asks a token service."""
+        """Take what is configured, the function that asks a token service, and what tokens are to allow."""
         self._url = upstream_url
         self._token_hosts = token_hosts
         self._credentials = credentials
         self._clock = clock
         self._fetch_token = fetch_token
+        self._actions = actions
         self._realm: TokenRealm | None = None
         self._uses_basic = False
         self._tokens: cachetools.LRUCache[str, Token] = cachetools.LRUCache(MAX_TOKENS)
@@ -118,7 +120,9 @@ class Authorizer:
             async with lock:
                 token = self._tokens.get(repository)
                 if token is None or token.renew_at <= self._clock.monotonic():
-                    answer = await self._fetch_token(realm.url_for(repository), self._basic_for(repository))
+                    answer = await self._fetch_token(
+                        realm.url_for(repository, self._actions), self._basic_for(repository)
+                    )
                     token = self._tokens[repository] = parse_token(answer, self._clock.monotonic())
         finally:
             if not lock.locked():

@@ -17,6 +17,7 @@ from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamSilent
 from proxy.ports import Clock, Quota
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Authorizer, Credentials
+from proxy.upstream.outgoing import Outgoing, OutgoingStream
 from proxy.upstream.quota import parse_quota
 from proxy.upstream.retries import RetryPolicy, parse_retry_after
 from proxy.upstream.second_hosts import SecondHosts, TokenHosts, authority, find_repository
@@ -45,6 +46,8 @@ class Endpoint:
     stall_timeout_seconds: float = 30.0
     """How long a body may stand still."""
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    actions: str = "pull"
+    """What a token has to allow in a repository: `pull`, or `pull,push`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,33 @@ class Wire:
     clock: Clock
     random: Callable[[], float]
     """Answers a number from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is asked for, wherever on the way."""
+
+    method: str
+    repository: str
+    headers: Mapping[str, str]
+    body: Outgoing | None
+    moved: Callable[[], None]
+    """Called whenever some of the body has left."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        return self.body is None or self.body.is_repeatable
+
+    def make(self, url: httpx.URL, own: Mapping[str, str], limits: Mapping[str, float | None]) -> httpx.Request:
+        """Write the request for one host."""
+        about = self.body.headers if self.body else {}
+        return httpx.Request(
+            self.method,
+            url,
+            headers={"Accept": "*/*", **self.headers, **about, **own},
+            stream=OutgoingStream(self.body, self.moved) if self.body else None,
+            extensions={"timeout": dict(limits)},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +122,7 @@ class Exchange:
             credentials=endpoint.credentials,
             clock=wire.clock,
             fetch_token=partial(self._fetch_token, is_home=True),
+            actions=endpoint.actions,
         )
         self._second_hosts = SecondHosts(
             endpoint.token_hosts, clock=wire.clock, fetch_token=partial(self._fetch_token, is_home=False)
@@ -99,9 +130,16 @@ class Exchange:
 
     @asynccontextmanager
     async def open(
-        self, method: str, path: str, repository: str, headers: Mapping[str, str]
+        self, method: str, path: str, repository: str, headers: Mapping[str, str], body: Outgoing | None = None
     ) -> AsyncIterator[httpx.Response]:
         """Send a request and hand on the answer, its body still unread, whatever its status but 401, 429 and 5xx.
+
+        Args:
+            method: Of the request.
+            path: On the upstream, with its query.
+            repository: What it is about: what a token has to open.
+            headers: Beside what is always sent.
+            body: What is sent with it. While that moves, the limit for the answer has not begun.
 
         Raises:
             UpstreamUnreachable: No answer in time, or one that says "later".
@@ -109,8 +147,9 @@ class Exchange:
             UpstreamMisbehaved: A redirect or a token realm leads where it may not.
         """
         try:
-            async with asyncio.timeout(self.endpoint.timeout_seconds):
-                response = await self._send_with_retries(method, self.endpoint.url + path, repository, headers)
+            async with asyncio.timeout(self.endpoint.timeout_seconds) as limit:
+                wish = _Wish(method, repository, headers, body, partial(self._extend, limit))
+                response = await self._send_with_retries(wish, self.endpoint.url + path)
         except TimeoutError as error:
             raise self._silent(f"no answer within {self.endpoint.timeout_seconds:g} s") from error
         try:
@@ -120,19 +159,20 @@ class Exchange:
         finally:
             await response.aclose()
 
+    def _extend(self, limit: asyncio.Timeout) -> None:
+        limit.reschedule(asyncio.get_running_loop().time() + self.endpoint.timeout_seconds)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._wire.direct.aclose()
         await self._wire.guarded.aclose()
 
-    async def _send_with_retries(
-        self, method: str, url: str, repository: str, headers: Mapping[str, str]
-    ) -> httpx.Response:
-        policy, attempt = self.endpoint.retries, 0
+    async def _send_with_retries(self, wish: _Wish, url: str) -> httpx.Response:
+        policy, attempt = self.endpoint.retries if wish.is_repeatable else RetryPolicy(attempts=1), 0
         while True:
             attempt += 1
             try:
-                response = await self._follow(method, url, repository, headers)
+                response = await self._follow(wish, url)
             except httpx.TimeoutException as error:
                 raise self._silent(f"timed out: {error}") from error
             except httpx.HTTPError as error:
@@ -156,13 +196,13 @@ class Exchange:
             raise self._unreachable(f"it {meaning} ({status})")
         return response
 
-    async def _follow(self, method: str, url: str, repository: str, headers: Mapping[str, str]) -> httpx.Response:
+    async def _follow(self, wish: _Wish, url: str) -> httpx.Response:
         home = current = httpx.URL(url)
         is_led_by_home = True
         for _ in range(MAX_HOPS + 1):
-            stop = self._stop_at(current, home, repository, is_led_by_home=is_led_by_home)
+            stop = self._stop_at(current, home, wish.repository, is_led_by_home=is_led_by_home)
             is_led_by_home = is_led_by_home and stop.is_home
-            response = await self._visit(method, stop, headers)
+            response = await self._visit(wish, stop)
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or location is None:
                 return response
@@ -181,10 +221,10 @@ class Exchange:
             return _Stop(url, is_home=False, repository=repository, authorizer=None)
         return _Stop(url, is_home=False, repository=found, authorizer=self._second_hosts.authorizer_for(url))
 
-    async def _visit(self, method: str, stop: _Stop, headers: Mapping[str, str]) -> httpx.Response:
+    async def _visit(self, wish: _Wish, stop: _Stop) -> httpx.Response:
         """Ask one host, with whatever it wants to be shown, as far as we have it."""
         shown = await stop.authorizer.header_for(stop.repository) if stop.authorizer else None
-        response = await self._send(method, stop.url, headers, shown, is_home=stop.is_home)
+        response = await self._send(wish, stop.url, shown, is_home=stop.is_home)
         for is_first in (True, False):  # a token that upstream no longer takes is renewed once
             if stop.authorizer is None or not _wants_more(response, shown, is_first=is_first):
                 break
@@ -194,7 +234,7 @@ class Exchange:
             if answered is None:
                 break
             shown = answered
-            response = await self._send(method, stop.url, headers, shown, is_home=stop.is_home)
+            response = await self._send(wish, stop.url, shown, is_home=stop.is_home)
         return await self._believed(response, stop, shown)
 
     async def _challenges(self, response: httpx.Response, stop: _Stop, authorizer: Authorizer) -> tuple[Challenge, ...]:
@@ -207,7 +247,7 @@ class Exchange:
 
     async def _ping(self, stop: _Stop, shown: str | None) -> httpx.Response:
         """Ask for `/v2/`: its status and headers, without the body."""
-        ping = await self._send("GET", stop.url.join("/v2/"), {}, shown, is_home=stop.is_home)
+        ping = await self._send(_asking(stop.repository), stop.url.join("/v2/"), shown, is_home=stop.is_home)
         await ping.aclose()
         if ping.status_code == httpx.codes.TOO_MANY_REQUESTS or ping.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise self._unreachable(f"it answered {ping.status_code} at /v2/")
@@ -231,9 +271,7 @@ class Exchange:
             return response
         raise self._unreachable(f"it does not take the credentials that are configured for it ({status})")
 
-    async def _send(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], authorization: str | None, *, is_home: bool
-    ) -> httpx.Response:
+    async def _send(self, wish: _Wish, url: httpx.URL, authorization: str | None, *, is_home: bool) -> httpx.Response:
         own = {"Accept-Encoding": "identity", "User-Agent": self._user_agent}
         if authorization is not None:
             own["Authorization"] = authorization
@@ -241,10 +279,7 @@ class Exchange:
             await self._wire.guard.check(url.host)
         # Not by httpx's client: it keeps cookies, and reads every redirect, even those that it is not to follow.
         transport = self._wire.direct if is_home else self._wire.guarded
-        request = httpx.Request(
-            method, url, headers={"Accept": "*/*", **headers, **own}, extensions={"timeout": self._limits}
-        )
-        return await transport.handle_async_request(request)
+        return await transport.handle_async_request(wish.make(url, own, self._limits))
 
     def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
         try:
@@ -262,7 +297,7 @@ class Exchange:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} names a token realm that is no URL") from error
-        response = await self._send("GET", parsed, {}, authorization, is_home=is_home)
+        response = await self._send(_asking(""), parsed, authorization, is_home=is_home)
         try:
             content = await read_limited(response, MAX_TOKEN_BYTES)
         finally:
@@ -281,6 +316,14 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange with {self.endpoint.name} at {self.endpoint.url}>"
+
+
+def _asking(repository: str) -> _Wish:
+    return _Wish("GET", repository, {}, None, _ignore)
+
+
+def _ignore() -> None:
+    """Nothing is sent that could move."""
 
 
 async def read_limited(response: httpx.Response, limit: int) -> bytes:

@@ -48,8 +48,8 @@ class TokenRealm:
         """The challenge that names it."""
         return Challenge("bearer", {"realm": self.realm, "service": self.service})
 
-    def url_for(self, repository: str) -> str:
-        """Write the request for a token that pulls from one repository.
+    def url_for(self, repository: str, actions: str = "pull") -> str:
+        """Write the request for a token that allows some actions in one repository: `pull`, or `pull,push`.
 
         One scope a token: some token services read only the first. The scope is ours, not the challenge's, which for
         some registries is a placeholder (GHCR) or names a repository that nobody meant.
@@ -58,7 +58,7 @@ class TokenRealm:
         query = parse_qsl(parts.query, keep_blank_values=True)
         if self.service:
             query.append(("service", self.service))
-        query.append(("scope", f"repository:{repository}:pull"))
+        query.append(("scope", f"repository:{repository}:{actions}"))
         return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query, safe=":/"), ""))
 
 

@@ -7,7 +7,7 @@ than this one, which hands on whatever has arrived (protocol_and_perf.md B2). HT
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -35,7 +35,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 yarl.URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=await request.aread() or None,
+                data=_outgoing(request),
                 allow_redirects=False,
                 timeout=_timeout(request),
             )
@@ -90,6 +90,14 @@ def build_session(
         read_bufsize=READ_BUFFER_BYTES,
         skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
     )
+
+
+def _outgoing(request: httpx.Request) -> AsyncIterable[bytes] | None:
+    """Answer what is to be sent, as it is read; nothing where the request has no body."""
+    stream = request.stream
+    if int(request.headers.get("content-length", 0)) == 0 or not isinstance(stream, AsyncIterable):
+        return None
+    return stream
 
 
 def _connect_reason(error: aiohttp.ClientConnectorError) -> str:

@@ -4,11 +4,13 @@ import pytest
 
 from proxy.oci.digests import Digest
 from proxy.oci.media_types import OCI_INDEX
-from proxy.ports import BlobStore, Clock, Events
+from proxy.ports import BlobStore, Clock, Destination, Events
 from tests.contracts.blob_store import BlobStoreContract
+from tests.contracts.destination import DestinationContract
 from tests.contracts.upstream import JESSIE, PUSHED, REFERRERS, REPOSITORY, Stage, UpstreamContract
 from tests.fakes.clock import ManualClock
 from tests.fakes.events import Level, RecordingEvents
+from tests.fakes.registry import MemoryRegistry
 from tests.fakes.store import FailingBlobStore
 from tests.fakes.upstream import FakeUpstream
 
@@ -52,6 +54,12 @@ class TestFailingBlobStoreBeforeItFails(BlobStoreContract):
     @pytest.fixture
     def store(self) -> BlobStore:
         return FailingBlobStore()
+
+
+class TestMemoryRegistry(DestinationContract):
+    @pytest.fixture
+    def destination(self) -> Destination:
+        return MemoryRegistry()
 
 
 def test_the_manual_clock_moves_by_hand_and_its_monotonic_side_never_jumps() -> None:

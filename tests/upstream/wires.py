@@ -176,6 +176,7 @@ async def open_exchange(
     timeout_seconds: float = 10.0,
     stall_timeout_seconds: float = 10.0,
     retries: RetryPolicy = AT_ONCE,
+    actions: str = "pull",
 ) -> AsyncIterator[Exchange]:
     """Open an exchange over real connections.
 
@@ -189,6 +190,7 @@ async def open_exchange(
         timeout_seconds: As in `Endpoint`.
         stall_timeout_seconds: As in `Endpoint`.
         retries: As in `Endpoint`.
+        actions: As in `Endpoint`.
     """
     own = resolver or TableResolver({"localhost": "127.0.0.1"})
     guard = GuardedResolver(guarding or own, urlsplit(url).hostname or "")
@@ -208,6 +210,7 @@ async def open_exchange(
         timeout_seconds=timeout_seconds,
         stall_timeout_seconds=stall_timeout_seconds,
         retries=retries,
+        actions=actions,
     )
     exchange = Exchange(endpoint, wire, user_agent="polyarch/test")
     try:

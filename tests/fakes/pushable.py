@@ -1,0 +1,131 @@
+"""The registry in memory, over HTTP: pushing as the distribution-spec has it, and the manners of some registries."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from proxy.oci.digests import Digest
+from proxy.oci.errors import NotFound, RegistryError
+from proxy.oci.routes import BlobRoute, ManifestRoute, parse_route
+from tests.fakes.registry import MemoryRegistry
+
+
+@dataclass
+class Manners:
+    """What some registries do in their own way."""
+
+    location: str = "relative"
+    """`relative`, `absolute`, `http` (behind a proxy that ends TLS: another port), `foreign`, `query` or `none`."""
+    token: str = ""
+    """The Bearer token that it wants, given by its own token service."""
+    refuses: set[str] = field(default_factory=set)
+    """Media types that it does not take."""
+    cuts_uploads: int = 0
+    """How many uploads it breaks off half-way."""
+
+
+class PushableServer:
+    """Answers for a registry in memory."""
+
+    def __init__(self, registry: MemoryRegistry, manners: Manners) -> None:
+        self.registry = registry
+        self.manners = manners
+        self.url = ""
+        self.asked: list[tuple[str, str]] = []
+        self.scopes: list[str] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.asked.append((request.method, request.path_qs))
+        if request.path == "/token":
+            self.scopes.append(request.query["scope"])
+            return web.json_response({"token": self.manners.token})
+        if self.manners.token and request.headers.get("Authorization") != f"Bearer {self.manners.token}":
+            challenge = f'Bearer realm="{self.url}/token",service="here"'
+            return _refuse(401, "UNAUTHORIZED", "who are you?", {"WWW-Authenticate": challenge})
+        try:
+            return await self._find(request)
+        except NotFound as error:
+            return _refuse(404, error.code, error.message)
+        except RegistryError as error:
+            status = 403 if "does not let us" in error.message else 400
+            return _refuse(status, "DENIED" if status == 403 else "MANIFEST_INVALID", error.message)
+
+    async def _find(self, request: web.BaseRequest) -> web.StreamResponse:
+        if "/blobs/uploads/" in request.path:
+            return await self._upload(request)
+        match parse_route(request.path).resource:
+            case ManifestRoute() as route:
+                return await self._manifest(request, route)
+            case BlobRoute(repository=repository, digest=digest) if await self.registry.has_blob(repository, digest):
+                return web.Response(body=self.registry.repositories[repository].blobs[digest])
+            case _:
+                return _refuse(404, "NAME_UNKNOWN", "there is no such thing")
+
+    async def _manifest(self, request: web.BaseRequest, route: ManifestRoute) -> web.StreamResponse:
+        if request.method != "PUT":
+            found = await self.registry.fetch_manifest(route.repository, route.target)
+            headers = {"Docker-Content-Digest": str(found.digest), "Content-Type": found.media_type}
+            return web.Response(body=found.content, headers=headers)
+        content, media_type = await request.content.read(), request.headers["Content-Type"]
+        if media_type in self.manners.refuses:
+            return _refuse(400, "MANIFEST_INVALID", f"{media_type} is not taken here")
+        await self.registry.push_manifest(route.repository, route.target, content, media_type)
+        return web.Response(status=201, headers={"Docker-Content-Digest": str(Digest.of(content))})
+
+    async def _upload(self, request: web.BaseRequest) -> web.StreamResponse:
+        repository = request.path.removeprefix("/v2/").partition("/blobs/uploads/")[0]
+        if request.method == "POST":
+            if "mount" in request.query:
+                digest = Digest.parse(request.query["mount"])
+                if await self.registry.mount_blob(repository, digest, request.query["from"]):
+                    return web.Response(status=201, headers={"Location": f"/v2/{repository}/blobs/{digest}"})
+            self.registry._check_writable(repository)
+            return web.Response(status=202, headers=self._place(repository))
+        digest = Digest.parse(request.query["digest"])
+        if self.manners.cuts_uploads:
+            self.manners.cuts_uploads -= 1
+            await request.content.readany()
+            assert request.transport is not None
+            request.transport.close()
+            await asyncio.Event().wait()
+        content = await request.content.read()
+
+        async def read() -> AsyncGenerator[bytes, None]:
+            yield content
+
+        await self.registry.push_blob(repository, digest, len(content), read)
+        return web.Response(status=201, headers={"Docker-Content-Digest": str(digest)})
+
+    def _place(self, repository: str) -> dict[str, str]:
+        path = f"/v2/{repository}/blobs/uploads/1"
+        places = {
+            "relative": path,
+            "absolute": f"{self.url}{path}",
+            "http": f"http://localhost{path}",
+            "foreign": f"http://elsewhere.example{path}",
+            "query": f"{path}?_state=abc",
+        }
+        found = places.get(self.manners.location)
+        return {} if found is None else {"Location": found}
+
+
+def _refuse(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"errors": [{"code": code, "message": message}]}, status=status, headers=headers)
+
+
+@asynccontextmanager
+async def pushable(registry: MemoryRegistry, manners: Manners | None = None) -> AsyncIterator[PushableServer]:
+    """Serve a registry in memory at a URL."""
+    server = PushableServer(registry, manners or Manners())
+
+    runner = web.ServerRunner(web.Server(server.answer), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield server
+    finally:
+        await runner.cleanup()
