@@ -143,7 +143,7 @@ async def _close_nothing() -> None:
 
 
 def _plan_client(upstream: UpstreamSettings, clock: Clock, meter: UpstreamMeter) -> Plan:
-    endpoint, tls = _endpoint(upstream), _tls(upstream)
+    endpoint, tls = build_endpoint(upstream), build_tls(upstream)
     authorities = tuple(tls.get_ca_certs(binary_form=True)) if upstream.ca_file else ()
     # Two files may hold the same password, until one of them is renewed.
     terms = (endpoint, authorities, upstream.password_file)
@@ -151,6 +151,12 @@ def _plan_client(upstream: UpstreamSettings, clock: Clock, meter: UpstreamMeter)
 
 
 def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock, meter: UpstreamMeter) -> OpenUpstream:
+    exchange = open_exchange(endpoint, tls, clock, meter)
+    return OpenUpstream(RegistryClient(exchange), exchange.aclose)
+
+
+def open_exchange(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock, meter: UpstreamMeter) -> Exchange:
+    """Open an exchange over connections of its own; whoever opens it closes it."""
     resolver = ThreadedResolver()
     guard = GuardedResolver(resolver, upstream_host=urlsplit(endpoint.url).hostname or "")
     wire = Wire(
@@ -160,15 +166,19 @@ def _open_client(endpoint: Endpoint, tls: ssl.SSLContext, clock: Clock, meter: U
         clock=clock,
         random=random.random,
     )
-    exchange = Exchange(endpoint, wire, user_agent=f"polyarch/{version.VERSION}")
-    return OpenUpstream(RegistryClient(exchange), exchange.aclose)
+    return Exchange(endpoint, wire, user_agent=f"polyarch/{version.VERSION}")
 
 
 def _transport(resolver: AbstractResolver, tls: ssl.SSLContext) -> AiohttpTransport:
     return AiohttpTransport(build_session(resolver, connections=CONNECTIONS, tls=tls))
 
 
-def _endpoint(upstream: UpstreamSettings) -> Endpoint:
+def build_endpoint(upstream: UpstreamSettings) -> Endpoint:
+    """Answer where an upstream is, and how it is to be asked.
+
+    Raises:
+        InvalidSetting: Its password cannot be read.
+    """
     return Endpoint(
         name=normalise_registry(upstream.name),
         url=upstream.address,
@@ -194,7 +204,12 @@ def _credentials(upstream: UpstreamSettings) -> Credentials | None:
     return Credentials(upstream.username, file.read(), upstream.repositories, current=file.read)
 
 
-def _tls(upstream: UpstreamSettings) -> ssl.SSLContext:
+def build_tls(upstream: UpstreamSettings) -> ssl.SSLContext:
+    """Answer which certificates are trusted for an upstream.
+
+    Raises:
+        InvalidSetting: Its own cannot be read.
+    """
     context = ssl.create_default_context()
     if upstream.ca_file is not None:
         try:

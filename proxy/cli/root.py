@@ -16,6 +16,7 @@ from proxy.cli.client_config import client_config
 from proxy.cli.config import config
 from proxy.cli.dockerfile import dockerfile
 from proxy.cli.doctor import doctor
+from proxy.cli.index import index
 from proxy.cli.platforms import platforms
 from proxy.cli.resolve import resolve
 from proxy.cli.serve import serve
@@ -55,6 +56,7 @@ cli.add_command(config)
 cli.add_command(cache)
 cli.add_command(warm)
 cli.add_command(dockerfile)
+cli.add_command(index)
 cli.add_command(client_config)
 cli.add_command(doctor)
 for command in (purge, verify, gc, export, import_archive):

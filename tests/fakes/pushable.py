@@ -1,8 +1,9 @@
 """The registry in memory, over HTTP: pushing as the distribution-spec has it, and the manners of some registries."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -25,6 +26,8 @@ class Manners:
     """Media types that it does not take."""
     cuts_uploads: int = 0
     """How many uploads it breaks off half-way."""
+    holding: asyncio.Event | None = None
+    """Set by the first upload, which is not answered then."""
 
 
 class PushableServer:
@@ -85,6 +88,9 @@ class PushableServer:
             self.registry._check_writable(repository)
             return web.Response(status=202, headers=self._place(repository))
         digest = Digest.parse(request.query["digest"])
+        if self.manners.holding is not None:
+            self.manners.holding.set()
+            await asyncio.Event().wait()
         if self.manners.cuts_uploads:
             self.manners.cuts_uploads -= 1
             await request.content.readany()
@@ -114,6 +120,22 @@ class PushableServer:
 
 def _refuse(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response({"errors": [{"code": code, "message": message}]}, status=status, headers=headers)
+
+
+@contextmanager
+def pushable_in_thread(registry: MemoryRegistry, manners: Manners | None = None) -> Iterator[PushableServer]:
+    """Serve it in a thread with a loop of its own, for commands that are called in this one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    context = pushable(registry, manners)
+    try:
+        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @asynccontextmanager

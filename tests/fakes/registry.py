@@ -4,10 +4,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from proxy.oci import manifests
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BlobUnknown, ManifestUnknown, UpstreamMisbehaved, UpstreamRefused, UpstreamUnreachable
-from proxy.oci.manifests import Descriptor, ImageManifest, Index, parse_manifest
+from proxy.oci.manifests import Descriptor, ImageManifest, parse_manifest
 from proxy.ports import BlobStream, FetchedManifest, Reading
+from tests.lab.images import Document, Index
 
 
 @dataclass
@@ -43,6 +45,20 @@ class MemoryRegistry:
         self.is_read_only = False
         self.breaks_after: int | None = None
         """After how many steps it answers nobody any more."""
+
+    def fill(self, repository: str, *documents: Document, tag: str | None = None) -> None:
+        """Put documents into a repository, as if they had been pushed; the last one under a tag, if one is named."""
+        held = self.repositories.setdefault(repository, Held())
+        for document in documents:
+            if isinstance(document, Index):
+                self.fill(repository, *document.images, *document.attestations)
+            else:
+                held.blobs |= {Digest.parse(blob.digest): blob.content for blob in (document.config, *document.layers)}
+            manifest = document.manifest
+            found = FetchedManifest(manifest.content, manifest.media_type, Digest.parse(manifest.digest))
+            held.manifests[found.digest] = found
+            if tag is not None:
+                held.tags[tag] = found.digest
 
     def tags(self) -> dict[str, Digest]:
         """Answer all tags, by their names."""
@@ -95,7 +111,7 @@ class MemoryRegistry:
         document = parse_manifest(content, media_type)
         needed = document.children if isinstance(document, ImageManifest) else ()
         lacking = [blob.digest for blob in needed if blob.digest not in held.blobs]
-        if isinstance(document, Index):
+        if isinstance(document, manifests.Index):
             lacking += [one.digest for one in document.manifests if one.digest not in held.manifests]
         if lacking:
             raise UpstreamMisbehaved(f"the registry does not take manifest {target}: it lacks {lacking[0]}")

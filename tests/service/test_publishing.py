@@ -14,24 +14,13 @@ from proxy.oci.manifests import Descriptor, Index, parse_manifest
 from proxy.oci.platforms import Platform
 from proxy.ports import FetchedManifest
 from proxy.service.publishing import Origin, Part, Place, Publication, Publisher, Step
-from tests.fakes.registry import Held, MemoryRegistry
+from tests.fakes.registry import MemoryRegistry
 from tests.lab.images import Image, build_image, build_index
 from tests.service.bench import address
 
 AMD64, RPI, ARM_V7, ARM64 = map(Platform.parse, ("linux/amd64", "linux/arm/v6", "linux/arm/v7", "linux/arm64"))
 PC, PI = build_image("linux/amd64", label="app"), build_image("linux/arm/v6", label="app")
 PLACE = Place("team/app", "1")
-
-
-def fill(registry: MemoryRegistry, repository: str, *images: Image) -> None:
-    """Put images into a repository of a registry, as if they had been pushed."""
-    held = registry.repositories.setdefault(repository, Held())
-    for image in images:
-        for blob in (image.config, *image.layers):
-            held.blobs[address(blob)] = blob.content
-
-        found = FetchedManifest(image.manifest.content, image.manifest.media_type, address(image.manifest))
-        held.manifests[found.digest] = found
 
 
 def part_of(image: Image, source: MemoryRegistry, *platforms: Platform, registry: str = "", name: str = "src") -> Part:
@@ -43,7 +32,7 @@ def part_of(image: Image, source: MemoryRegistry, *platforms: Platform, registry
 @pytest.fixture
 def source() -> MemoryRegistry:
     registry = MemoryRegistry()
-    fill(registry, "src", PC, PI)
+    registry.fill("src", PC, PI)
     return registry
 
 
@@ -136,7 +125,7 @@ async def test_dry_nothing_is_done_and_the_same_is_told(source: MemoryRegistry) 
 @given(breaks_after=st.integers(0, 12))
 async def test_whenever_it_breaks_no_tag_leads_to_less_than_all(breaks_after: int) -> None:
     source, destination = MemoryRegistry(), MemoryRegistry()
-    fill(source, "src", PC, PI)
+    source.fill("src", PC, PI)
     destination.breaks_after = breaks_after
     try:
         await publish(destination, publication(source))
@@ -168,7 +157,6 @@ async def test_a_layer_that_is_damaged_where_it_comes_from_is_not_published(sour
 
 async def test_an_index_is_no_image(source: MemoryRegistry) -> None:
     index = build_index([PC])
-    fill(source, "src")
 
     found = FetchedManifest(index.manifest.content, index.manifest.media_type, address(index.manifest))
     source.repositories["src"].manifests[found.digest] = found
@@ -180,7 +168,7 @@ async def test_an_index_is_no_image(source: MemoryRegistry) -> None:
 async def test_attestations_travel_with_their_image(source: MemoryRegistry) -> None:
     index = build_index([PC], attested=True)
     (attestation,) = index.attestations
-    fill(source, "src", attestation)
+    source.fill("src", attestation)
     manifest = attestation.manifest
     told = Descriptor(manifest.media_type, address(manifest), len(manifest.content), attests=address(PC.manifest))
     own = part_of(PC, source, AMD64)

@@ -1,0 +1,197 @@
+"""`polyarch index`: an index put together out of images that are there, and looked at."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxy.cli.cache import as_json_text, json_option
+from proxy.cli.index_display import as_fields, as_table, read_entries
+from proxy.cli.options import read_settings
+from proxy.cli.tables import format_size
+from proxy.config.docker_logins import read_logins
+from proxy.config.loading import read_environment
+from proxy.config.schema import Settings
+from proxy.oci.digests import Digest
+from proxy.oci.errors import InvalidReference, InvalidSetting, UpstreamRefused
+from proxy.oci.platforms import Platform
+from proxy.oci.references import Reference
+from proxy.ports import FetchedManifest
+from proxy.publication import Part, Place, Publication, Publisher, Registries, Step, gather, open_registries
+
+_CONFIG = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file (TOML)."
+)
+_PLAIN = click.option("--plain-http", "is_plain", is_flag=True, help="Speak HTTP with registries not in the settings.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """An image that the index is to hold."""
+
+    platforms: tuple[Platform, ...]
+    reference: Reference
+
+
+@click.group()
+def index() -> None:
+    """Indexes of images: one name for several architectures, on any registry.
+
+    Logins are those of `docker login` and `podman login`, or the configuration's.
+    """
+
+
+@index.command("create")
+@click.argument("name", metavar="NAME:TAG")
+@click.argument("images", metavar="PLATFORM[,…]=REF...", nargs=-1, required=True)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be done.")
+@click.option("--force", "is_forced", is_flag=True, help="Take images that say that they are for something else.")
+@json_option
+@_PLAIN
+@_CONFIG
+def create(
+    name: str,
+    images: tuple[str, ...],
+    *,
+    is_dry: bool,
+    is_forced: bool,
+    as_json: bool,
+    is_plain: bool,
+    config_file: Path | None,
+) -> None:
+    """Publish an index NAME:TAG that has the image REF for each PLATFORM.
+
+    What the registry lacks is mounted or copied into its repository; the tag is set at last. The same image may stand
+    for several platforms, as in `arm6,arm7,arm8=REF`, and is stored once. Where REF is an index itself, what it has for
+    the platform is meant.
+    """
+    settings = read_settings(config_file, cache=None, upstream=None)
+    target = _read_target(name)
+    wishes = [_read_wish(text, settings) for text in images]
+    _check_once(wishes)
+    steps = list[Step]()
+    told = asyncio.run(_create(settings, target, wishes, steps, is_dry=is_dry, is_forced=is_forced, is_plain=is_plain))
+    click.echo(
+        as_json_text({**told, "steps": [_step_fields(one) for one in steps]}) if as_json else _as_text(told, steps)
+    )
+
+
+@index.command("show")
+@click.argument("reference", metavar="REF")
+@click.option("--raw", "is_raw", is_flag=True, help="Print the document as it is, to the byte.")
+@json_option
+@_PLAIN
+@_CONFIG
+def show(reference: str, *, is_raw: bool, as_json: bool, is_plain: bool, config_file: Path | None) -> None:
+    """Show what is under REF: an index with its images, or one image."""
+    settings = read_settings(config_file, cache=None, upstream=None)
+    name = Reference.parse(reference)
+    found = asyncio.run(_fetch(settings, name, is_plain=is_plain))
+    if is_raw:
+        click.echo(found.content, nl=False)
+    else:
+        parsed = read_entries(found)
+        click.echo(as_json_text(as_fields(name, found, parsed)) if as_json else as_table(name, found, parsed))
+
+
+async def _create(
+    settings: Settings,
+    target: Reference,
+    wishes: Sequence[_Wish],
+    steps: list[Step],
+    *,
+    is_dry: bool,
+    is_forced: bool,
+    is_plain: bool,
+) -> dict[str, Any]:
+    async with open_registries(settings, read_logins(read_environment()), is_plain=is_plain) as registries:
+        parts, notes = list[Part](), list[str]()
+        for wish in wishes:
+            source = registries.source(wish.reference.registry)
+            gathered = await gather(source, wish.reference, wish.platforms, is_forced=is_forced)
+            parts += gathered.parts
+            notes += gathered.notes
+        publication = Publication(target.registry, Place(target.repository, str(target.target)), tuple(parts))
+        publisher = Publisher(registries.destination(target.registry), steps.append)
+        with telling_helpers(registries, target.registry):
+            written = await publisher.publish(publication, is_dry=is_dry)
+    return {
+        "reference": str(target),
+        "digest": str(written.digest),
+        "media_type": written.media_type,
+        "size": len(written.content),
+        "platforms": [
+            {"platform": str(platform), "digest": str(part.descriptor.digest)}
+            for part in parts
+            for platform in part.platforms
+        ],
+        "notes": notes,
+        "dry_run": is_dry,
+    }
+
+
+async def _fetch(settings: Settings, reference: Reference, *, is_plain: bool) -> FetchedManifest:
+    async with open_registries(settings, read_logins(read_environment()), is_plain=is_plain) as registries:
+        with telling_helpers(registries, reference.registry):
+            source = registries.source(reference.registry)
+            return await source.fetch_manifest(reference.repository, reference.target)
+
+
+@contextmanager
+def telling_helpers(registries: Registries, registry: str) -> Iterator[None]:
+    """Say of a refusal what may be behind it: a password that only a helper knows."""
+    try:
+        yield
+    except UpstreamRefused as error:
+        helper = registries.find_helper(registry)
+        if helper is None:
+            raise UpstreamRefused(f"{error.message}; log in there by `docker login {registry}`") from error
+        raise UpstreamRefused(
+            f"{error.message}; its password is kept by docker-credential-{helper}, which polyarch does not run: name it"
+            f" in an [[upstream]] of the configuration"
+        ) from error
+
+
+def _read_target(text: str) -> Reference:
+    target = Reference.parse(text)
+    if isinstance(target.target, Digest):
+        raise InvalidReference(f"{text} is a digest: an index is published under a tag")
+    return target
+
+
+def _read_wish(text: str, settings: Settings) -> _Wish:
+    words, equals, reference = text.partition("=")
+    platforms = [settings.words.parse_platform(word) for word in map(str.strip, words.split(",")) if word]
+    if not equals or not platforms:
+        raise InvalidSetting(f"{text!r} should be PLATFORM=REF, for example arm6,arm7=registry.lan/app:1-arm")
+    return _Wish(tuple(dict.fromkeys(platforms)), Reference.parse(reference))
+
+
+def _check_once(wishes: Sequence[_Wish]) -> None:
+    seen: set[Platform] = set()
+    for platform in (platform.normalised() for wish in wishes for platform in wish.platforms):
+        if platform in seen:
+            raise InvalidSetting(f"{platform} is named twice")
+        seen.add(platform)
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    return {"action": step.action, "repository": step.repository, "what": step.what, "size": step.size}
+
+
+def _as_text(told: dict[str, Any], steps: Sequence[Step]) -> str:
+    lines = [f"{one['platform']:<16} {one['digest']}" for one in told["platforms"]]
+    lines += [f"note: {note}" for note in told["notes"]]
+    done = [one for one in steps if one.action in {"push", "mount", "skip"}]
+    counts = {action: [one for one in done if one.action == action] for action in ("push", "mount", "skip")}
+    pushed = sum(one.size for one in counts["push"])
+    verb = "would publish" if told["dry_run"] else "published"
+    lines.append(
+        f"{verb} {told['reference']} as {told['digest']}: {len(counts['push'])} pushed ({format_size(pushed)}),"
+        f" {len(counts['mount'])} mounted, {len(counts['skip'])} there already"
+    )
+    return "\n".join(lines)
