@@ -11,6 +11,7 @@ from proxy.build.checks import as_error, find_problems
 from proxy.build.conditions import Dockerfile, read_dockerfile
 from proxy.build.groups import Group, list_groups
 from proxy.build.rendering import render
+from proxy.build.stages import write_stages
 from proxy.cli.cache import FAILED, as_json_text, json_option
 from proxy.cli.options import read_settings
 from proxy.config.schema import Settings
@@ -54,6 +55,20 @@ def list_archs(file: Path, *, platforms: str | None, as_json: bool, config_file:
     for group in groups:
         tagged = f", serves {', '.join(map(str, group.tagged))}, too" if group.tagged else ""
         click.echo(f"{group.platform}{tagged}")
+
+
+@dockerfile.command("stages")
+@_FILE
+@click.option("--platform", "platforms", metavar="P,…", help="The architectures to serve; without it, those it names.")
+@_CONFIG
+def write_stages_of(file: Path, *, platforms: str | None, config_file: Path | None) -> None:
+    """Print one plain Dockerfile that BuildKit and buildah build by themselves, for each architecture its own.
+
+    It has a stage `base-<architecture>` for each; `docker buildx build --platform` chooses among them.
+    """
+    settings, found = _read(file, config_file)
+    targets = _targets(settings, found, platforms)
+    click.echo(write_stages(found, list_groups(found, targets)).encode(), nl=False)
 
 
 @dockerfile.command("check")

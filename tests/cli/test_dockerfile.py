@@ -39,6 +39,14 @@ def test_what_is_built_once_and_what_is_tagged_on(invoke: Invoke, forum: str) ->
     assert [one["platform"] for one in listed] == ["linux/arm/v6"]
 
 
+def test_one_plain_file_for_all_architectures(invoke: Invoke, forum: str) -> None:
+    stages = invoke("dockerfile", "stages", forum).stdout
+    assert stages.endswith("\nFROM base-${TARGETARCH}${TARGETVARIANT}\n")
+    assert "FROM base-armv6 AS base-arm64v8.1\n" in stages
+    only = invoke("dockerfile", "stages", "--platform", "x86-64", forum).stdout
+    assert only == invoke("dockerfile", "render", "--platform", "x86-64", forum).stdout
+
+
 def test_the_original_of_the_forum_is_checked(invoke: Invoke, forum: str) -> None:
     assert "nothing wrong for linux/amd64, linux/arm/v7" in invoke("dockerfile", "check", forum).stdout
     Path(forum).write_text(FORUM.replace(".xz /\n", ".xz\n"))
