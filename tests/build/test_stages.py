@@ -11,7 +11,7 @@ from proxy.build.conditions import read_dockerfile
 from proxy.build.groups import list_groups
 from proxy.build.rendering import render
 from proxy.build.stages import SELECTOR, names_of, write_stages
-from proxy.build.statements import read_statements
+from proxy.build.statements import Statement, read_statements
 from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 from tests.build.dockerfiles import FORUM, PLAIN
@@ -25,49 +25,49 @@ def staged(text: str, *platforms: Platform) -> str:
     return write_stages(dockerfile, list_groups(dockerfile, platforms or dockerfile.list_named()))
 
 
-def evaluate(text: str, variables: Mapping[str, str]) -> object:
-    """Answer what a builder does for the last stage: the image that it begins with, and all instructions on the way.
+_FROM = re.compile(r"--from=([^,\s]+)|--mount=\S*?\bfrom=([^,\s]+)")
+Stage = list[object]
 
-    A source that is a stage is what that stage comes to. Only what can make a difference is kept of an instruction.
-    """
-    stages: list[object] = []
-    names: dict[str, object] = {}
-    current: list[object] = []
-    for statement in read_statements(text):
+
+class Builder:
+    """What a builder does, stage after stage; only what can make a difference is kept of an instruction."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.stages: list[Stage] = []
+        self._variables = variables
+        self._names: dict[str, Stage] = {}
+
+    def take(self, statement: Statement) -> None:
         words = [word.text for word in statement.words]
         if statement.keyword == "FROM":
-            operands = [word for word in words[1:] if not word.startswith("--")]
-            source = re.sub(r"\$\{?(\w+)\}?", lambda found: variables.get(found[1], ""), operands[0])
-            if source.lower() in names:
-                inherited = names[source.lower()]
-                assert isinstance(inherited, list)
-                current = list(inherited)
-            else:
-                current = [("image", source)]
-            stages.append(current)
-            if len(operands) > 2:
-                names[operands[2].lower()] = current
-        elif words and stages:
-            told: list[object] = []
-            if words[0].upper() == "ONBUILD":  # whoever builds upon it has other stages
-                current.append(tuple(words))
-                continue
-            for word in words:
-                found = re.search(r"--from=([^,\s]+)|--mount=\S*?\bfrom=([^,\s]+)", word)
-                name = (found[1] or found[2]).lower() if found else ""
-                if name.isdigit() and int(name) < len(stages) - 1:
-                    told.append(tuple(map(str, _frozen(stages[int(name)]))))
-                elif name in names:
-                    told.append(tuple(map(str, _frozen(names[name]))))
-                else:
-                    told.append(word)
-            current.append((statement.text if "<<" in statement.text else "", *told))
-    return [str(one) for one in _frozen(stages[-1])]
+            self._begin([word for word in words[1:] if not word.startswith("--")])
+        elif statement.keyword == "ONBUILD" and self.stages:  # whoever builds upon it has other stages
+            self.stages[-1].append(tuple(words))
+        elif words and self.stages:
+            told = (self._resolved(word) for word in words)
+            self.stages[-1].append((statement.text if "<<" in statement.text else "", *told))
+
+    def _begin(self, operands: Sequence[str]) -> None:
+        image = re.sub(r"\$\{?(\w+)\}?", lambda found: self._variables.get(found[1], ""), operands[0])
+        stage = self._names.get(image.lower())
+        self.stages.append([("image", image)] if stage is None else list(stage))
+        if len(operands) > 2:
+            self._names[operands[2].lower()] = self.stages[-1]
+
+    def _resolved(self, word: str) -> object:
+        """Answer what a source comes to, where a word names one that is a stage."""
+        found = _FROM.search(word)
+        name = (found[1] or found[2]).lower() if found else ""
+        stage = self.stages[int(name)] if name.isdigit() else self._names.get(name)
+        return word if stage is None else str(stage)
 
 
-def _frozen(stage: object) -> Sequence[object]:
-    assert isinstance(stage, list)
-    return tuple(stage)
+def evaluate(text: str, variables: Mapping[str, str]) -> list[str]:
+    """Answer the last stage: the image that it begins with, and all instructions on the way."""
+    builder = Builder(variables)
+    for statement in read_statements(text):
+        builder.take(statement)
+    return [str(one) for one in builder.stages[-1]]
 
 
 def variables_for(name: str) -> dict[str, str]:
@@ -116,7 +116,8 @@ COPY --from=0 /a /b
 COPY --chown=1:1 --from=1 /c /d
 COPY --from=nginx:1 /e /f
 """,
-    "a FROM of another": "FROM a AS Base\nRUN x\nIFARCH arm7\nFROM base AS arm\nRUN y\nELSE\nFROM base\nENDIFARCH\nCMD z\n",
+    "a FROM of another": "FROM a AS Base\nRUN x\n"
+    "IFARCH arm7\nFROM base AS arm\nRUN y\nELSE\nFROM base\nENDIFARCH\nCMD z\n",
     "stages chosen by the builder's own words": """\
 FROM a AS base-amd64
 FROM b AS base-arm64
