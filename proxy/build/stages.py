@@ -12,21 +12,14 @@ from dataclasses import dataclass
 
 from proxy.build.conditions import Dockerfile
 from proxy.build.groups import Group
-from proxy.build.statements import Statement, Word, read_statements
+from proxy.build.statements import SOURCE, WITH_SOURCES, Edit, Statement, Word, read_statements
 from proxy.oci.platforms import Platform
 
+SELECTED_BY = ("TARGETARCH", "TARGETVARIANT")
+"""BuildKit knows these before any FROM without being told; buildah has to be."""
 SELECTOR = "FROM base-${TARGETARCH}${TARGETVARIANT}"
+_MARK = "\ufeff"
 _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\w+")
-_SOURCE = re.compile(r"(?P<before>--from=|--mount=\S*?\bfrom=)(?P<name>[^,\s]+)")
-_WITH_SOURCES = frozenset({"COPY", "RUN"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """A word that is replaced."""
-
-    word: Word
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +67,14 @@ def write_stages(dockerfile: Dockerfile, groups: Sequence[Group]) -> str:
     builds = [_Build(group, read_statements(group.rendering.text)) for group in groups]
     _check(dockerfile, builds)
     ending = "\r\n" if "\r\n" in dockerfile.text.partition("\n")[0] + "\n" else "\n"
-    parts = [_closed(builds[0].preamble, ending)]
+    parts = [_closed(builds[0].preamble, ending), *(f"ARG {name}{ending}" for name in SELECTED_BY)]
     for build in builds:
-        # A byte order mark is the whole file's, and stands before its first line only.
-        text = "".join(_rewrite(dockerfile, build)).removeprefix("\ufeff" if build is not builds[0] else "")
-        parts.append(_closed(text, ending))
+        parts.append(_closed("".join(_rewrite(dockerfile, build)), ending))
         own, *others = dict.fromkeys(name for platform in build.group.platforms for name in names_of(platform))
         parts += [f"FROM base-{own} AS base-{other}{ending}" for other in others]
-    return "".join([*parts, SELECTOR, ending])
+    # A byte order mark is the whole file's, and stands before its first line only.
+    mark = _MARK if dockerfile.text.startswith(_MARK) else ""
+    return "".join([mark, *(part.removeprefix(_MARK) for part in parts), SELECTOR, ending])
 
 
 def names_of(platform: Platform) -> tuple[str, ...]:
@@ -126,26 +119,28 @@ def _rewrite(dockerfile: Dockerfile, build: _Build) -> Iterator[str]:
         if statement.keyword == "FROM":
             edits = _edit_from(dockerfile, build, statement, known, is_last=statement is stages[-1], number=number)
             number += 1
-        elif statement.keyword in _WITH_SOURCES:
+        elif statement.keyword in WITH_SOURCES:
             _check_sources(dockerfile, build, statement, number - 1)
             edits = list(_edit_sources(statement, known))
         else:
             edits = []
-        yield _edited(statement, edits)
+        yield statement.edited(edits)
 
 
 def _edit_from(
     dockerfile: Dockerfile, build: _Build, statement: Statement, known: dict[str, str], *, is_last: bool, number: int
-) -> list[_Edit]:
+) -> list[Edit]:
     """Name a stage anew; and what it is made from, where that is another stage."""
-    flags = [word for word in statement.words[1:] if word.text.startswith("--")]
-    operands = [word for word in statement.words[1:] if not word.text.startswith("--")]
-    if not operands:
+    if not statement.operands:
         raise _fault(dockerfile, build, statement, "FROM names no image")
-    image, *naming = operands
+    image, *naming = statement.operands
     source = _find_stage(image.text, known)
     wanted = image.text if source is None else source
-    if source is None and build.group.tagged and not any(word.text.startswith("--platform=") for word in flags):
+    if (
+        source is None
+        and build.group.tagged
+        and not any(word.text.startswith("--platform=") for word in statement.flags)
+    ):
         # For all that it serves it is the same image, whichever of them is asked for.
         wanted = f"--platform={build.group.platform} {wanted}"
     own = naming[1].text if len(naming) > 1 and naming[0].text.upper() == "AS" else ""
@@ -155,8 +150,8 @@ def _edit_from(
     known[str(number)] = name
     if own:
         known[own.lower()] = name
-        return [_Edit(image, wanted), _Edit(naming[1], name)]
-    return [_Edit(image, f"{wanted} AS {name}")]
+        return [Edit(image, wanted), Edit(naming[1], name)]
+    return [Edit(image, f"{wanted} AS {name}")]
 
 
 def _find_stage(text: str, known: Mapping[str, str]) -> str | None:
@@ -177,26 +172,14 @@ def _find_stage(text: str, known: Mapping[str, str]) -> str | None:
 
 def _check_sources(dockerfile: Dockerfile, build: _Build, statement: Statement, current: int) -> None:
     """Refuse a stage's number that is none before it: in the whole file there may be one, of another build."""
-    for found in (_SOURCE.search(word.text) for word in statement.words[1:] if word.text.startswith("--")):
+    for found in (SOURCE.search(word.text) for word in statement.flags):
         if found and found["name"].isdigit() and int(found["name"]) >= current:
             raise _fault(dockerfile, build, statement, f"there is no stage {found['name']} before this one")
 
 
-def _edit_sources(statement: Statement, known: Mapping[str, str]) -> Iterator[_Edit]:
+def _edit_sources(statement: Statement, known: Mapping[str, str]) -> Iterator[Edit]:
     """Name the stages anew that a COPY or a RUN takes files from."""
-    for word in statement.words[1:]:
-        if not word.text.startswith("--"):
-            return
-        text = _SOURCE.sub(lambda found: found["before"] + known.get(found["name"].lower(), found["name"]), word.text)
+    for word in statement.flags:
+        text = SOURCE.sub(lambda found: found["before"] + known.get(found["name"].lower(), found["name"]), word.text)
         if text != word.text:
-            yield _Edit(word, text)
-
-
-def _edited(statement: Statement, edits: Sequence[_Edit]) -> str:
-    lines = list(statement.lines)
-    for edit in sorted(edits, key=lambda one: (one.word.line, one.word.column), reverse=True):
-        position, start = edit.word.line - statement.line, edit.word.column - 1
-        # A byte order mark is no part of the first word, though it stands in the first line.
-        start += lines[position].startswith("\ufeff")
-        lines[position] = lines[position][:start] + edit.text + lines[position][start + len(edit.word.text) :]
-    return "".join(lines)
+            yield Edit(word, text)

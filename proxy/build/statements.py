@@ -6,7 +6,7 @@ those of BuildKit's `frontend/dockerfile/parser`: a line is continued where it e
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -18,6 +18,9 @@ _SHELL_WORD = re.compile(r"(?:[^\s\"']|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 _WITH_HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 _CONTINUED = {escape: re.compile(rf"(?:^|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*$") for escape in ("\\", "`")}
 _BYTE_ORDER_MARK = "\ufeff"
+SOURCE = re.compile(r"(?P<before>--from=|--mount=\S*?\bfrom=)(?P<name>[^,\s]+)")
+"""The flag by which a COPY or a RUN takes files from another stage or image."""
+WITH_SOURCES = frozenset({"COPY", "RUN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,14 @@ class Word:
     """The number of its line, from 1."""
     column: int
     """Of its first character, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A word that is replaced."""
+
+    word: Word
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,28 @@ class Statement:
     def text(self) -> str:
         """As it stands in the file."""
         return "".join(self.lines)
+
+    @property
+    def operands(self) -> list[Word]:
+        """Its words but for the instruction and its flags."""
+        return [word for word in self.words[1:] if not word.text.startswith("--")]
+
+    @property
+    def flags(self) -> list[Word]:
+        """The flags that stand before all operands."""
+        words = self.words[1:]
+        end = next((position for position, word in enumerate(words) if not word.text.startswith("--")), len(words))
+        return list(words[:end])
+
+    def edited(self, edits: Iterable[Edit]) -> str:
+        """Answer its text with some words replaced, and everything else as it was."""
+        lines = list(self.lines)
+        for edit in sorted(edits, key=lambda one: (one.word.line, one.word.column), reverse=True):
+            position, start = edit.word.line - self.line, edit.word.column - 1
+            # A byte order mark is no part of the first word, though it stands in the first line.
+            start += lines[position].startswith(_BYTE_ORDER_MARK)
+            lines[position] = lines[position][:start] + edit.text + lines[position][start + len(edit.word.text) :]
+        return "".join(lines)
 
 
 def read_statements(text: str) -> list[Statement]:

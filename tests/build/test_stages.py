@@ -58,6 +58,8 @@ class Builder:
         """Answer what a source comes to, where a word names one that is a stage."""
         found = _FROM.search(word)
         name = (found[1] or found[2]).lower() if found else ""
+        if name.isdigit() and int(name) >= len(self.stages):  # no builder takes it
+            return word
         stage = self.stages[int(name)] if name.isdigit() else self._names.get(name)
         return word if stage is None else str(stage)
 
