@@ -127,8 +127,9 @@ def test_the_pod_runs_with_real_settings_and_no_rights(kubernetes: dict[str, Any
     rights = container["securityContext"]
     assert (rights["readOnlyRootFilesystem"], rights["allowPrivilegeEscalation"]) == (True, False)
     assert rights["capabilities"] == {"drop": ["ALL"]}
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"]["port"] == "registry"
+    paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    for probe, path in paths.items():
+        assert container[probe]["httpGet"] == {"path": path, "port": "registry"}
 
 
 # The container
@@ -170,7 +171,7 @@ def test_the_container_asks_itself_whether_it_serves(
         with subprocess.Popen([sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL) as asking:
             connection, _ = server.accept()
             with connection:
-                assert connection.recv(4096).startswith(b"GET /v2/ HTTP/1.1\r\n")
+                assert connection.recv(4096).startswith(b"GET /healthz HTTP/1.1\r\n")
                 if answer is not None:
                     connection.sendall(b"HTTP/1.1 %d Word\r\nContent-Length: 0\r\n\r\n" % answer)
             assert (asking.wait(timeout=30) == 0) is healthy
