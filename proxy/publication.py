@@ -17,6 +17,7 @@ from proxy.frontage import build_endpoint, build_tls, open_exchange
 from proxy.oci.references import normalise_registry
 from proxy.service.gathering import Gathered, gather
 from proxy.service.publishing import Origin, Part, Place, Publication, Publisher, Step
+from proxy.storage.layout_rewriting import state_platform
 from proxy.storage.layout_source import LayoutSource
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
@@ -37,6 +38,7 @@ __all__ = [
     "Step",
     "gather",
     "open_registries",
+    "state_platform",
 ]
 
 PULL, PUSH = "pull", "pull,push"

@@ -36,7 +36,7 @@ def dockerfile() -> None:
 @_CONFIG
 def render_file(file: Path, *, platform: str, config_file: Path | None) -> None:
     """Print the plain Dockerfile for one architecture, which any builder takes."""
-    settings, found = _read(file, config_file)
+    settings, found = read_conditional(file, config_file)
     click.echo(render(found, settings.words.parse_platform(platform)).text.encode(), nl=False)
 
 
@@ -47,8 +47,8 @@ def render_file(file: Path, *, platform: str, config_file: Path | None) -> None:
 @_CONFIG
 def list_archs(file: Path, *, platforms: str | None, as_json: bool, config_file: Path | None) -> None:
     """List what is built once, and which architectures are tagged on to it."""
-    settings, found = _read(file, config_file)
-    groups = list_groups(found, _targets(settings, found, platforms))
+    settings, found = read_conditional(file, config_file)
+    groups = list_groups(found, list_targets(settings, found, platforms))
     if as_json:
         click.echo(as_json_text([_fields(group) for group in groups]))
         return
@@ -66,8 +66,8 @@ def write_stages_of(file: Path, *, platforms: str | None, config_file: Path | No
 
     It has a stage `base-<architecture>` for each; `docker buildx build --platform` chooses among them.
     """
-    settings, found = _read(file, config_file)
-    targets = _targets(settings, found, platforms)
+    settings, found = read_conditional(file, config_file)
+    targets = list_targets(settings, found, platforms)
     click.echo(write_stages(found, list_groups(found, targets)).encode(), nl=False)
 
 
@@ -77,8 +77,8 @@ def write_stages_of(file: Path, *, platforms: str | None, config_file: Path | No
 @_CONFIG
 def check(file: Path, *, platforms: str | None, config_file: Path | None) -> None:
     """Name what builders would refuse, with line and caret, for every architecture at once."""
-    settings, found = _read(file, config_file)
-    targets = _targets(settings, found, platforms)
+    settings, found = read_conditional(file, config_file)
+    targets = list_targets(settings, found, platforms)
     list_groups(found, targets)
     problems = find_problems(found, targets)
     for problem in problems:
@@ -88,7 +88,13 @@ def check(file: Path, *, platforms: str | None, config_file: Path | None) -> Non
     click.echo(f"{found.name}: nothing wrong for {', '.join(map(str, targets))}")
 
 
-def _read(file: Path, config_file: Path | None) -> tuple[Settings, Dockerfile]:
+def read_conditional(file: Path, config_file: Path | None) -> tuple[Settings, Dockerfile]:
+    """Read a Dockerfile, and the settings that have the words for architectures.
+
+    Raises:
+        InvalidSetting: It cannot be read.
+        InvalidDockerfile: It is no Dockerfile.
+    """
     settings = read_settings(config_file, cache=None, upstream=None)
     name = "standard input" if str(file) == "-" else str(file)
     try:
@@ -109,7 +115,7 @@ def _read_bytes(file: Path) -> bytes:
         return opened.read(MAX_BYTES + 1)
 
 
-def _targets(settings: Settings, found: Dockerfile, platforms: str | None) -> Sequence[Platform]:
+def list_targets(settings: Settings, found: Dockerfile, platforms: str | None) -> Sequence[Platform]:
     """Answer the architectures that are meant: the named ones, else those of the file, else the fleet's."""
     if platforms is not None:
         named = [settings.words.parse_platform(word) for word in map(str.strip, platforms.split(",")) if word]

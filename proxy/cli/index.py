@@ -70,7 +70,7 @@ def create(
     the platform is meant.
     """
     settings = read_settings(config_file, cache=None, upstream=None)
-    target = _read_target(name)
+    target = read_target(name)
     wishes = [_read_wish(text, settings) for text in images]
     _check_once(wishes)
     steps = list[Step]()
@@ -156,7 +156,12 @@ def telling_helpers(registries: Registries, registry: str) -> Iterator[None]:
         ) from error
 
 
-def _read_target(text: str) -> Reference:
+def read_target(text: str) -> Reference:
+    """Read the name that an index is published under.
+
+    Raises:
+        InvalidReference: It is none, or a digest.
+    """
     target = Reference.parse(text)
     if isinstance(target.target, Digest):
         raise InvalidReference(f"{text} is a digest: an index is published under a tag")

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from proxy import version
+from proxy.cli.build import build
 from proxy.cli.cache import cache
 from proxy.cli.cache_archives import export, import_archive
 from proxy.cli.cache_upkeep import gc, purge, verify
@@ -57,6 +58,7 @@ cli.add_command(cache)
 cli.add_command(warm)
 cli.add_command(dockerfile)
 cli.add_command(index)
+cli.add_command(build)
 cli.add_command(client_config)
 cli.add_command(doctor)
 for command in (purge, verify, gc, export, import_archive):

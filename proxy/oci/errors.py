@@ -15,6 +15,7 @@ PolyarchError
 │   └── Unavailable          we are at fault, or have no room: disk, shutdown
 │       └── BlobDamaged           a stored blob that the disk cannot read: put aside, it can be fetched again
 ├── InvalidManifest          a document that may not be served; becomes UpstreamMisbehaved where it came from upstream
+├── BuildFailed              a builder did not do what it was told
 ├── InvalidDockerfile        a conditional Dockerfile that cannot be read; says where
 └── InvalidSetting           the configuration or a command line is at fault
 ```
@@ -222,6 +223,15 @@ class BlobDamaged(Unavailable):
 
 class InvalidManifest(PolyarchError):
     """A document that is no manifest, or one that may not be served."""
+
+
+class BuildFailed(PolyarchError):
+    """A builder did not do what it was told."""
+
+    def __init__(self, reason: str, *, printed: tuple[str, ...] = ()) -> None:
+        """Take its last words, and all that it printed."""
+        super().__init__(reason)
+        self.printed = printed
 
 
 class InvalidDockerfile(PolyarchError):

@@ -1,0 +1,134 @@
+"""`polyarch build`, with a program in the place of buildah, and a registry in memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.build.dockerfiles import FORUM
+from tests.builders.programs import install_builder
+from tests.cli.conftest import Invoke
+from tests.fakes.pushable import PushableServer, pushable_in_thread
+from tests.fakes.registry import MemoryRegistry
+
+
+@pytest.fixture
+def server() -> Iterator[PushableServer]:
+    with pushable_in_thread(MemoryRegistry()) as server:
+        yield server
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "Dockerfile").write_text(FORUM)
+    return tmp_path / "context"
+
+
+class Build:
+    """Calls the command with the program in its path."""
+
+    def __init__(self, invoke: Invoke, folder: Path) -> None:
+        self._invoke, self._folder = invoke, folder
+        self._calls = install_builder(folder / "bin")
+
+    def __call__(self, *arguments: str) -> Result:
+        environment = {"PATH": str(self._folder / "bin"), "HOME": str(self._folder)}
+        return self._invoke("build", *arguments, str(self._folder / "context"), environment=environment)
+
+    def calls(self) -> list[list[str]]:
+        return [json.loads(line) for line in self._calls.read_text().splitlines()] if self._calls.exists() else []
+
+
+@pytest.fixture
+def build(invoke: Invoke, tmp_path: Path, context: Path) -> Build:
+    return Build(invoke, tmp_path)
+
+
+def test_each_build_is_made_once_and_stays_in_the_store(build: Build) -> None:
+    result = build("-t", "app")
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    made = [[word for word in call if word.startswith(("--platform", "--tag"))] for call in build.calls()]
+    assert made == [
+        ["--platform=linux/amd64", "--tag=app:latest-amd64"],
+        ["--platform=linux/arm/v6", "--tag=app:latest-armv6"],
+    ]
+    assert "[armv6] STEP 1/" in result.stderr
+
+
+def test_one_index_is_published_in_which_tagged_architectures_share_a_build(
+    build: Build, server: PushableServer, invoke: Invoke
+) -> None:
+    name = f"{server.url.removeprefix('http://')}/team/app:1"
+    result = build("-t", name, "--push", "--layout", "namespaces")
+    assert result.exit_code == 0, result.stderr
+    tags = server.registry.tags()
+    assert tags.keys() == {
+        "team/app:1",
+        "x86-64/team/app:1",
+        *(f"{word}/team/app:1" for word in ("arm6", "arm7", "arm8", "arm8.1", "rpi")),
+    }
+    assert len({tags[f"{word}/team/app:1"] for word in ("arm6", "arm7", "arm8", "arm8.1", "rpi")}) == 1
+    fields = json.loads(invoke("index", "show", "--json", name).stdout)
+    shared = {one["platform"]: one["digest"] for one in fields["entries"]}
+    assert shared["linux/arm/v6"] == shared["linux/arm64/v8.1"] == str(tags["rpi/team/app:1"])
+    assert result.stdout.splitlines()[-1] == f"published {name} as {tags['team/app:1']}"
+
+
+def test_a_failed_build_names_its_line_and_publishes_nothing(
+    build: Build, server: PushableServer, context: Path
+) -> None:
+    (context / "Dockerfile").write_text("FROM a\nIFARCH arm7\n# why\nRUN false\nELSE\nRUN b\nENDIFARCH\n")
+    name = f"{server.url.removeprefix('http://')}/team/app:1"
+    result = build("-t", name, "--platform", "amd64,arm7", "--push")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{context}/Dockerfile:4: the build for linux/arm/v7 failed: building at STEP" in result.stderr
+    assert "  RUN false\n" in result.stderr
+    assert server.registry.repositories == {}
+
+
+def test_what_it_is_built_upon_comes_by_way_of_the_proxy(build: Build, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM debian:jessie\nRUN b\n")
+    result = build("-t", "app", "--platform", "rpi", "--proxy", "http://polyarch.lan:5000")
+    assert "STEP 1/2: FROM polyarch.lan:5000/linux-arm-v6/library/debian:jessie" in result.stderr
+    assert "--tls-verify=false" in build.calls()[0]
+    secure = build("-t", "app", "--platform", "rpi", "--proxy", "https://polyarch.lan")
+    assert (secure.exit_code, "--tls-verify=false" in build.calls()[1]) == (0, False)
+
+
+def test_a_file_that_names_no_architecture_is_built_for_this_machine(build: Build, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM debian:jessie\n")
+    result = build("-t", "app:1", "--dry-run")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
+    assert result.stdout.startswith("linux/")
+    assert build.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-t", "app", "--build-arg", "A"), "--build-arg should be NAME=VALUE"),
+        (("-t", "app", "--proxy", "polyarch"), "write for example http://polyarch.lan:5000"),
+        (("-t", "app", "-f", "nowhere"), "nowhere: No such file"),
+        (("-t", f"app@sha256:{'a' * 64}", "--push"), "published under a tag"),
+    ],
+)
+def test_a_wish_that_cannot_be_meant(build: Build, arguments: tuple[str, ...], reason: str) -> None:
+    result = build(*arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert build.calls() == []
+
+
+def test_what_every_builder_would_refuse_is_said_before(build: Build, context: Path) -> None:
+    (context / "Dockerfile").write_text(FORUM.replace(".xz /\n", ".xz\n"))
+    result = build("-t", "app")
+    assert (result.exit_code, build.calls()) == (2, [])
+    assert "ADD has no destination" in result.stderr
+
+
+def test_without_a_builder_it_says_what_to_install(invoke: Invoke, context: Path, tmp_path: Path) -> None:
+    result = invoke("build", "-t", "app", str(context), environment={"PATH": str(tmp_path)})
+    assert (result.exit_code, "install one of buildah, podman" in result.stderr) == (2, True)
