@@ -16,6 +16,11 @@ def as_docker_hub(url: str) -> str:
     return f'[[upstream]]\nname = "docker.io"\nurl = "{url}"\npublic = "true"\n'
 
 
+def in_place_of_hub(url: str) -> str:
+    """Return a configuration that has a registry of one's own in the place of Docker Hub: the names are one's own."""
+    return f'[[upstream]]\nname = "docker.io"\nurl = "{url}"\npublic = "false"\n'
+
+
 @dataclass(slots=True)
 class Proxy:
     """A polyarch that can be started, stopped, killed and started again on the same port and cache."""

@@ -16,7 +16,7 @@ from tests.lab.engines import PC, PI_3, PI_4_32BIT, PI_ZERO, docker_engine
 from tests.lab.engines.interpreters import register_interpreter
 from tests.lab.engines.userland import Userland, provide_userland
 from tests.lab.programs import Finished, run
-from tests.lab.proxies import COMMAND, ENVIRONMENT, StartProxy
+from tests.lab.proxies import COMMAND, ENVIRONMENT, StartProxy, in_place_of_hub
 from tests.lab.registry import DockerRegistry, docker_registry
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
@@ -104,11 +104,6 @@ async def workshop(client_folder: Path) -> AsyncIterator[Workshop]:
         yield Workshop(client_folder, registry, environment)
 
 
-def own_hub(registry: DockerRegistry) -> str:
-    """A registry of one's own in the place of Docker Hub: the names in it are one's own."""
-    return f'[[upstream]]\nname = "docker.io"\nurl = "{registry.url}"\npublic = "false"\n'
-
-
 async def test_the_forum_s_example_is_built_once_for_all_pis_and_each_engine_gets_its_own(
     workshop: Workshop, start_proxy: StartProxy, program: str
 ) -> None:
@@ -117,7 +112,7 @@ async def test_the_forum_s_example_is_built_once_for_all_pis_and_each_engine_get
     found = await workshop.entries("debian:jessie")
     assert set(found) == {"linux/amd64", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8", "linux/arm64/v8.1"}
     assert len(set(found.values())) == 2
-    proxy = await start_proxy(config=own_hub(workshop.registry))
+    proxy = await start_proxy(config=in_place_of_hub(workshop.registry.url))
     images = {}
     for board in (PC, PI_ZERO, PI_3, PI_4_32BIT):
         async with docker_engine(proxy.url, board) as engine:
@@ -135,7 +130,7 @@ async def test_what_is_built_upon_it_is_built_for_both_from_one_file(
     workshop: Workshop, start_proxy: StartProxy
 ) -> None:
     await workshop.build("debian:jessie")
-    proxy = await start_proxy(config=own_hub(workshop.registry))
+    proxy = await start_proxy(config=in_place_of_hub(workshop.registry.url))
     (workshop.folder / "context" / "Dockerfile").write_text(CHAINED)
     await workshop.build("app:1", "--platform", "x86-64,rpi", "--proxy", proxy.url)
     assert set(await workshop.entries("app:1")) == {"linux/amd64", "linux/arm/v6"}

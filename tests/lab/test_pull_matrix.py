@@ -12,7 +12,7 @@ from tests.lab.conformance import ReadOnlyContent, run_conformance
 from tests.lab.content import AMD64, ARM64, ARM_V6, ARM_V7, Content
 from tests.lab.engines import ARM64_SERVER, PC, PI_2, PI_4_32BIT, PI_ZERO, Board, docker_engine
 from tests.lab.hub import HubStandIn
-from tests.lab.proxies import Proxy, StartProxy, as_docker_hub
+from tests.lab.proxies import Proxy, StartProxy, as_docker_hub, in_place_of_hub
 from tests.lab.registry import DockerRegistry
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -111,7 +111,7 @@ async def test_candidates_may_be_indexes_with_attestations(
 @pytest.fixture
 async def own_proxy(own_registry: DockerRegistry, start_proxy: StartProxy) -> Proxy:
     """A proxy in front of a registry of one's own."""
-    return await start_proxy(own_registry.url)
+    return await start_proxy(config=in_place_of_hub(own_registry.url))
 
 
 @pytest.mark.parametrize("name", CLIENTS)
