@@ -75,7 +75,7 @@ async def _by_server(server: Server, errand: Errand, word: str) -> list[WarmResu
         try:
             await remote.start(errand.wanted, errand.wish)
             _say(word)
-            with showing_orders(is_dry=errand.wish.is_dry) as watch:
+            with showing_orders(len(errand.wanted), is_dry=errand.wish.is_dry) as watch:
                 return await remote.follow(watch)
         except asyncio.CancelledError:
             _say(await remote.cancel())
@@ -84,7 +84,7 @@ async def _by_server(server: Server, errand: Errand, word: str) -> list[WarmResu
 
 async def _in_folder(errand: Errand, orders: Sequence[WarmOrder]) -> list[WarmResult]:
     limits = errand.wish.limits
-    with showing_orders(is_dry=errand.wish.is_dry) as watch:
+    with showing_orders(len(errand.wanted), is_dry=errand.wish.is_dry) as watch:
         async with open_warming(errand.settings, errand.folder, quiet_events(), limits, watch) as warming:
             return await warming.run(orders, is_dry=errand.wish.is_dry)
 

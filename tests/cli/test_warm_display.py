@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -24,7 +25,8 @@ def result(error: str = "", *, is_postponed: bool = False) -> WarmResult:
     return WarmResult(ORDER, PLAN, Spending(), 1.25, error, is_postponed)
 
 
-def open_progress() -> Progress:
+@pytest.fixture
+def progress() -> Progress:
     return Progress(console=Console(file=io.StringIO(), force_terminal=True), auto_refresh=False)
 
 
@@ -32,34 +34,50 @@ def bars(progress: Progress) -> list[tuple[str, float, float | None]]:
     return [(task.description, task.completed, task.total) for task in progress.tasks]
 
 
-def test_an_image_has_a_bar_and_each_part_on_its_way_another() -> None:
-    progress = open_progress()
-    display = LiveDisplay(progress)
+def printed(progress: Progress) -> str:
+    assert isinstance(progress.console.file, io.StringIO)
+    return progress.console.file.getvalue()
+
+
+def test_an_image_has_a_bar_and_each_part_on_its_way_another(progress: Progress) -> None:
+    display = LiveDisplay(progress, 2)
     display.show(Planned(PLAN))
-    assert bars(progress) == [("debian:jessie", 300, 1100)]
+    assert bars(progress) == [("0 of 2 images", 300, 1100), ("debian:jessie", 300, 1100)]
     display.show(Moved(ORDER, PARTS[1], 200))
     display.show(Moved(ORDER, PARTS[1], 600))
     layer = f"  {LAYER.digest.encoded[:12]}"
-    assert bars(progress) == [("debian:jessie", 700, 1100), (layer, 600, 1000)]
+    assert bars(progress) == [
+        ("0 of 2 images", 700, 1100),
+        ("debian:jessie", 700, 1100),
+        (layer, 600, 1000),
+    ]
     display.show(Moved(ORDER, PARTS[1], 1000))
     display.show(Moved(ORDER, PARTS[0], 100))
-    assert bars(progress) == [("debian:jessie", 1100, 1100)]
+    assert bars(progress) == [("0 of 2 images", 1100, 1100), ("debian:jessie", 1100, 1100)]
     display.show(Ended(result()))
+    assert bars(progress) == [("1 of 2 images", 1100, 1100)]
+    assert "debian:jessie: done in 1.2 s" in printed(progress)
 
 
-def test_what_failed_says_why_and_leaves_no_bar_of_a_part() -> None:
-    progress = open_progress()
-    display = LiveDisplay(progress)
+def test_what_failed_says_why_and_leaves_no_bar(progress: Progress) -> None:
+    display = LiveDisplay(progress, 2)
     display.show(Planned(PLAN))
     display.show(Moved(ORDER, PARTS[1], 300))
     display.show(Ended(result("upstream is [gone]")))
-    assert [name for name, *_ in bars(progress)] == ["debian:jessie"]
-    assert isinstance(progress.console.file, io.StringIO)
-    assert "debian:jessie: upstream is [gone]" in progress.console.file.getvalue()
+    assert bars(progress) == [("1 of 2 images", 400, 1100)]
+    assert "debian:jessie: upstream is [gone]" in printed(progress)
+
+
+def test_what_came_to_nothing_had_no_bar(progress: Progress) -> None:
+    display = LiveDisplay(progress, 2)
+    display.show(Ended(replace(result("absent"), plan=None)))
+    display.show(Ended(result(is_postponed=True)))
+    assert bars(progress) == [("2 of 2 images", 0, 0)]
+    assert "debian:jessie: postponed" in printed(progress)
 
 
 def test_without_a_terminal_there_is_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing_orders() as watch:
+    with showing_orders(3) as watch:
         watch(Planned(PLAN))
         watch(Moved(ORDER, PARTS[1], 300))
         for end in (result(), result("gone"), result(is_postponed=True)):
@@ -73,7 +91,7 @@ def test_without_a_terminal_there_is_a_line_for_each_step(capsys: pytest.Capture
 
 
 def test_dry_there_is_a_line_for_each_plan_and_for_what_has_none(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing_orders(is_dry=True) as watch:
+    with showing_orders(3, is_dry=True) as watch:
         watch(Planned(PLAN))
         for end in (result(), result("gone"), result(is_postponed=True)):
             watch(Ended(end))
