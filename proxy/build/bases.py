@@ -1,15 +1,14 @@
 """What a Dockerfile is built upon, asked of a proxy: each image by a name that leads there, and to a platform."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.build.statements import SOURCE, WITH_SOURCES, Edit, Statement, read_statements
+from proxy.build.variables import Variables
 from proxy.oci.errors import ClientError
 from proxy.oci.references import DOCKER_HUB, Reference
 
 SCRATCH = "scratch"
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<bare>\w+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,12 @@ def route_bases(text: str, way: Way, arguments: Mapping[str, str]) -> str:
         way: The proxy.
         arguments: Build arguments that are given; those before the first FROM have their defaults in the file.
     """
-    known = dict[str, str]()
+    known = Variables(arguments)
     stages = set[str]()
     routed = list[str]()
     for statement in read_statements(text):
         if statement.keyword == "ARG" and not stages:
-            _learn(statement, known, arguments)
+            known.learn(statement)
         if statement.keyword == "FROM" and statement.operands:
             routed.append(statement.edited(_route_from(statement, way, known, stages)))
             operands = [word.text for word in statement.operands]
@@ -65,17 +64,9 @@ def route_bases(text: str, way: Way, arguments: Mapping[str, str]) -> str:
     return "".join(routed)
 
 
-def _learn(statement: Statement, known: dict[str, str], arguments: Mapping[str, str]) -> None:
-    for word in statement.operands:
-        name, equals, default = word.text.partition("=")
-        value = arguments.get(name, default.strip("\"'") if equals else None)
-        if value is not None:
-            known[name] = _expand(value, known) or value
-
-
-def _route_from(statement: Statement, way: Way, known: Mapping[str, str], stages: set[str]) -> Iterable[Edit]:
+def _route_from(statement: Statement, way: Way, known: Variables, stages: set[str]) -> Iterable[Edit]:
     word = statement.operands[0]
-    image = _expand(word.text, known)
+    image = known.expand(word.text)
     if image is None or image.lower() in {SCRATCH, *stages}:
         return
     has_platform = any(flag.text.startswith("--platform=") for flag in statement.flags)
@@ -90,17 +81,3 @@ def _route_sources(statement: Statement, way: Way, stages: set[str]) -> Iterable
             continue
         if (name := way.name(found["name"], has_platform=False)) is not None:
             yield Edit(word, word.text[: found.start("name")] + name + word.text[found.end("name") :])
-
-
-def _expand(text: str, known: Mapping[str, str]) -> str | None:
-    """Put values in the place of variables; None where one is not known."""
-    is_known = True
-
-    def value(found: re.Match[str]) -> str:
-        nonlocal is_known
-        told = known.get(found["braced"] or found["bare"], found["default"])
-        is_known = is_known and told is not None
-        return told or ""
-
-    expanded = _VARIABLE.sub(value, text)
-    return expanded if is_known and "$" not in expanded else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from proxy.arch.vocabulary import BUILT_IN, Vocabulary
-from proxy.build.statements import Statement, Word, read_statements
+from proxy.build.statements import Statement, Word, read_statements, would_begin
 from proxy.oci.errors import InvalidDockerfile, InvalidPlatform
 from proxy.oci.platforms import Platform
 
@@ -93,7 +93,29 @@ class _Reader:
         nodes, stop = self._read_nodes(None, 0)
         if stop is not None:
             raise self._fault(f"{stop.keyword} without {IF}", stop.words[0])
+        self._check_beginning(nodes, is_conditional=False)
         return nodes
+
+    def _check_beginning(self, nodes: Sequence[Node], *, is_conditional: bool) -> bool:
+        """Refuse what is a comment in this file, and something else where a rendering begins with it.
+
+        Answers whether a rendering may have nothing before what comes next.
+        """
+        for node in nodes:
+            if isinstance(node, Statement):
+                if not would_begin(node):
+                    return False
+                if is_conditional:
+                    reason = f"this has to stand at the very top, before any {IF} or {TAG}"
+                    first = node.lines[0]
+                    raise self._fault(reason, Word(first.strip(), node.line, len(first) - len(first.lstrip()) + 1))
+            else:
+                is_conditional = True
+            if isinstance(node, Block):
+                arms = [self._check_beginning(arm, is_conditional=True) for arm in (node.then, node.otherwise)]
+                if not any(arms):
+                    return False
+        return True
 
     def _read_nodes(self, opening: Statement | None, depth: int) -> tuple[tuple[Node, ...], Statement | None]:
         """Read up to the end of a block, or of the file; answer the ELSE or ENDIFARCH that it ended with."""

@@ -7,19 +7,21 @@ A builder may leave arm64's variant out, or say `v8` (platforms.md §8): both na
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from proxy.build.conditions import Dockerfile
 from proxy.build.groups import Group
-from proxy.build.statements import SOURCE, WITH_SOURCES, Edit, Statement, Word, read_statements
+from proxy.build.statements import BYTE_ORDER_MARK, SOURCE, WITH_SOURCES, Edit, Statement, Word, read_statements
+from proxy.build.variables import Variables
+from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 
 SELECTED_BY = ("TARGETARCH", "TARGETVARIANT")
 """BuildKit knows these before any FROM without being told; buildah has to be."""
 SELECTOR = "FROM base-${TARGETARCH}${TARGETVARIANT}"
-_MARK = "\ufeff"
 _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\w+")
+_TARGET = re.compile(r"\bTARGET(?:PLATFORM|OS|ARCH|VARIANT)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,23 @@ class _Build:
         return [" ".join(word.text for word in one.words) for one in self.statements[: self.first] if one.words]
 
     @property
+    def last(self) -> int:
+        """Where its last stage begins."""
+        return max(position for position, one in enumerate(self.statements) if one.keyword == "FROM")
+
+    @property
+    def triggers(self) -> list[Statement]:
+        """What its last stage leaves to whoever builds upon it: the selector would set it off, and so has it itself."""
+        return [one for one in self.statements[self.last :] if one.keyword == "ONBUILD"]
+
+    @property
     def suffix(self) -> str:
-        """What tells its stages from those of other builds."""
+        """What its stages' names end with, by which they differ from those of other builds."""
+        return f"-for-{self.name}"
+
+    @property
+    def name(self) -> str:
+        """What `${TARGETARCH}${TARGETVARIANT}` is for it."""
         return names_of(self.group.platform)[0]
 
 
@@ -65,16 +82,19 @@ def write_stages(dockerfile: Dockerfile, groups: Sequence[Group]) -> str:
     if dockerfile.is_plain or (len(texts) == 1 and not any(group.tagged for group in groups)):
         return groups[0].rendering.text if groups else dockerfile.text
     builds = [_Build(group, read_statements(group.rendering.text)) for group in groups]
-    _check(dockerfile, builds)
+    for build in builds:
+        _check(dockerfile, build, builds[0])
     ending = "\r\n" if "\r\n" in dockerfile.text.partition("\n")[0] + "\n" else "\n"
     parts = [_closed(builds[0].preamble, ending), *(f"ARG {name}{ending}" for name in SELECTED_BY)]
     for build in builds:
-        parts.append(_closed("".join(_rewrite(dockerfile, build)), ending))
+        parts.append(_closed("".join(_Rewriter(dockerfile, build).rewrite()), ending))
         own, *others = dict.fromkeys(name for platform in build.group.platforms for name in names_of(platform))
         parts += [f"FROM base-{own} AS base-{other}{ending}" for other in others]
     # A byte order mark is the whole file's, and stands before its first line only.
-    mark = _MARK if dockerfile.text.startswith(_MARK) else ""
-    return "".join([mark, *(part.removeprefix(_MARK) for part in parts), SELECTOR, ending])
+    mark = BYTE_ORDER_MARK if dockerfile.text.startswith(BYTE_ORDER_MARK) else ""
+    parts = [part.removeprefix(BYTE_ORDER_MARK) for part in parts]
+    triggers = "".join(one.text for one in builds[0].triggers)
+    return "".join([mark, *parts, SELECTOR, ending, _closed(triggers, ending)])
 
 
 def names_of(platform: Platform) -> tuple[str, ...]:
@@ -87,22 +107,29 @@ def _closed(text: str, ending: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}{ending}"
 
 
-def _check(dockerfile: Dockerfile, builds: Sequence[_Build]) -> None:
-    for build in builds:
-        if build.group.platform.os != "linux":
-            raise _fault(dockerfile, build, None, f"stages tell architectures apart, and not {build.group.platform.os}")
-        if build.first == len(build.statements):
-            raise _fault(dockerfile, build, None, f"there is no FROM for {build.group.platform}")
-        if build.arguments != builds[0].arguments:
-            own = [one for one in build.statements[: build.first] if one.words] or [build.statements[build.first]]
-            reason = (
-                f"what stands before the first FROM is not the same for {build.group.platform} and"
-                f" {builds[0].group.platform}, which stages cannot have: put the difference into the FROM lines"
-            )
-            raise _fault(dockerfile, build, own[-1], reason)
+def _check(dockerfile: Dockerfile, build: _Build, first: _Build) -> None:
+    platform = build.group.platform
+    if platform.os != "linux":
+        raise _fault(dockerfile, build, None, f"stages tell architectures apart, and not {platform.os}")
+    if build.first == len(build.statements):
+        raise _fault(dockerfile, build, None, f"there is no FROM for {platform}")
+    if build.arguments != first.arguments:
+        own = [one for one in build.statements[: build.first] if one.words] or [build.statements[build.first]]
+        reason = (
+            f"what stands before the first FROM is not the same for {platform} and {first.group.platform}, which stages"
+            f" cannot have: put the difference into the FROM lines"
+        )
+        raise _fault(dockerfile, build, own[-1], reason)
+    if not build.statements[-1].is_complete:
+        reason = "this is not at its end where the file ends, and stages would go on in it"
+        raise _fault(dockerfile, build, build.statements[-1], reason)
+    if [one.text for one in build.triggers] != [one.text for one in first.triggers]:
+        reason = f"ONBUILD in the last stage is not the same for {platform} and {first.group.platform}"
+        owner = build if build.triggers else first
+        raise _fault(dockerfile, owner, owner.triggers[0], f"{reason}, which stages cannot have")
 
 
-def _fault(dockerfile: Dockerfile, build: _Build, statement: Statement | None, reason: str) -> Exception:
+def _fault(dockerfile: Dockerfile, build: _Build, statement: Statement | None, reason: str) -> InvalidDockerfile:
     lines = build.group.rendering.lines
     if statement is None or not statement.words:
         return dockerfile.fault(reason, Word("", lines[0] if lines else 1, 1))
@@ -110,76 +137,113 @@ def _fault(dockerfile: Dockerfile, build: _Build, statement: Statement | None, r
     return dockerfile.fault(reason, Word(word.text, lines[word.line - 1], word.column))
 
 
-def _rewrite(dockerfile: Dockerfile, build: _Build) -> Iterator[str]:
-    """Answer the stages of a build, under their new names."""
-    stages = [one for one in build.statements if one.keyword == "FROM"]
-    known: dict[str, str] = {}
-    number = 0
-    for statement in build.statements[build.first :]:
-        if statement.keyword == "FROM":
-            edits = _edit_from(dockerfile, build, statement, known, is_last=statement is stages[-1], number=number)
-            number += 1
-        elif statement.keyword in WITH_SOURCES:
-            _check_sources(dockerfile, build, statement, number - 1)
-            edits = list(_edit_sources(statement, known))
-        else:
-            edits = []
-        yield statement.edited(edits)
+class _Rewriter:
+    """Gives the stages of a build new names, wherever they are named."""
+
+    def __init__(self, dockerfile: Dockerfile, build: _Build) -> None:
+        self._dockerfile = dockerfile
+        self._build = build
+        self._variables = Variables()
+        self._known = dict[str, str]()
+        """The new names of the stages so far, by their names and their numbers."""
+        self._number = 0
+        stages = [one.operands for one in build.statements if one.keyword == "FROM"]
+        self._all_names = {_name_of(operands) for operands in stages}
+
+    def rewrite(self) -> Iterator[str]:
+        """Answer its stages."""
+        for statement in self._build.statements[: self._build.first]:
+            if statement.keyword == "ARG":
+                self._variables.learn(statement)
+        for position, statement in enumerate(self._build.statements):
+            if position < self._build.first:
+                continue
+            self._check_target(statement)
+            if statement.keyword == "FROM":
+                yield statement.edited(self._edit_from(statement, is_last=position == self._build.last))
+                self._number += 1
+            elif statement.keyword in WITH_SOURCES:
+                yield statement.edited(self._edit_sources(statement))
+            elif statement.keyword != "ONBUILD" or position < self._build.last:
+                yield statement.text
+
+    def _edit_from(self, statement: Statement, *, is_last: bool) -> list[Edit]:
+        """Name a stage anew; and what it is made from, where that is another stage."""
+        if not statement.operands:
+            raise self._fault(statement, "FROM names no image")
+        image, *naming = statement.operands
+        source = self._find_stage(statement, image.text)
+        wanted = image.text if source is None else source
+        is_pinned = any(word.text.startswith("--platform=") for word in statement.flags)
+        if source is None and self._build.group.tagged and not is_pinned:
+            # For all that it serves it is the same image, whichever of them is asked for.
+            wanted = f"--platform={self._build.group.platform} {wanted}"
+        own = _name_of(statement.operands)
+        name = f"base-{self._build.name}" if is_last else f"{own or f'stage-{self._number}'}{self._build.suffix}"
+        while name in self._known.values():
+            name = f"x-{name}"
+        self._known[str(self._number)] = name
+        if own:
+            self._known[own] = name
+            return [Edit(image, wanted), Edit(naming[1], name)]
+        return [Edit(image, f"{wanted} AS {name}")]
+
+    def _find_stage(self, statement: Statement, text: str) -> str | None:
+        """Answer the new name of the stage that a FROM is made from; None where that is an image.
+
+        Where variables stand in it, it is a stage if it is one by their defaults, or if its other letters fit one, as
+        in `base-${TARGETARCH}`.
+        """
+        if not text.isdigit() and text.lower() in self._known:
+            return self._known[text.lower()]
+        letters = _VARIABLE.split(text)
+        if len(letters) == 1:
+            return None
+        told = (self._variables.expand(text) or "").lower()
+        fitting = [told] if told in self._known else self._list_fitting(letters)
+        if not fitting:
+            return None
+        if any(self._known[name] != f"{name}{self._build.suffix}" for name in fitting):
+            raise self._fault(statement, f"which stage {text} is cannot be told: two of them have one name")
+        return f"{text}{self._build.suffix}"
+
+    def _list_fitting(self, letters: Sequence[str]) -> list[str]:
+        if not any(letters):
+            return []
+        pattern = re.compile(".*".join(map(re.escape, letters)), re.IGNORECASE)
+        return [name for name in self._known if not name.isdigit() and pattern.fullmatch(name)]
+
+    def _edit_sources(self, statement: Statement) -> Iterator[Edit]:
+        """Name the stages anew that a COPY or a RUN takes files from."""
+        for word in statement.flags:
+            found = SOURCE.search(word.text)
+            if found is None:
+                continue
+            name = found["name"].lower()
+            is_stage = name.isdigit() or name in self._all_names
+            # In the whole file a number may be a stage of another build.
+            if is_stage and self._known.get(name) in {None, self._known[str(self._number - 1)]}:
+                raise self._fault(statement, f"there is no stage {found['name']} before this one")
+            if is_stage:
+                yield Edit(
+                    word, f"{word.text[: found.start('name')]}{self._known[name]}{word.text[found.end('name') :]}"
+                )
+
+    def _check_target(self, statement: Statement) -> None:
+        """Refuse a question for the target where one image is to serve several: stages would be told another each."""
+        is_asking = statement.keyword in {"ARG", "FROM"} and any(_TARGET.search(word.text) for word in statement.words)
+        if self._build.group.tagged and is_asking:
+            reason = f"TARGET… is not the same for all that the build for {self._build.group.platform} serves"
+            raise self._fault(statement, f"{reason}: write what it is here, or ask by IFARCH")
+
+    def _fault(self, statement: Statement, reason: str) -> InvalidDockerfile:
+        return _fault(self._dockerfile, self._build, statement, reason)
+
+    def __repr__(self) -> str:
+        return f"<Rewriter for {self._build.name} with {self._known}>"
 
 
-def _edit_from(
-    dockerfile: Dockerfile, build: _Build, statement: Statement, known: dict[str, str], *, is_last: bool, number: int
-) -> list[Edit]:
-    """Name a stage anew; and what it is made from, where that is another stage."""
-    if not statement.operands:
-        raise _fault(dockerfile, build, statement, "FROM names no image")
-    image, *naming = statement.operands
-    source = _find_stage(image.text, known)
-    wanted = image.text if source is None else source
-    if (
-        source is None
-        and build.group.tagged
-        and not any(word.text.startswith("--platform=") for word in statement.flags)
-    ):
-        # For all that it serves it is the same image, whichever of them is asked for.
-        wanted = f"--platform={build.group.platform} {wanted}"
-    own = naming[1].text if len(naming) > 1 and naming[0].text.upper() == "AS" else ""
-    name = f"base-{build.suffix}" if is_last else f"{own.lower() or f'stage-{number}'}-for-{build.suffix}"
-    while name in known.values():
-        name = f"x-{name}"
-    known[str(number)] = name
-    if own:
-        known[own.lower()] = name
-        return [Edit(image, wanted), Edit(naming[1], name)]
-    return [Edit(image, f"{wanted} AS {name}")]
-
-
-def _find_stage(text: str, known: Mapping[str, str]) -> str | None:
-    """Answer the new name of the stage that a FROM is made from; None where that is an image.
-
-    Where variables stand in it, it is a stage if its other letters fit one, as in `base-${TARGETARCH}`.
-    """
-    if not text.isdigit() and text.lower() in known:
-        return known[text.lower()]
-    letters = _VARIABLE.split(text)
-    if len(letters) == 1 or not any(letters):
-        return None
-    pattern = re.compile(".*".join(map(re.escape, letters)), re.IGNORECASE)
-    fitting = [name for name in known if not name.isdigit() and pattern.fullmatch(name)]
-    # All stages of a build but the last end alike, so that whatever is chosen among them has that end, too.
-    return f"{text}{known[fitting[0]].removeprefix(fitting[0])}" if fitting else None
-
-
-def _check_sources(dockerfile: Dockerfile, build: _Build, statement: Statement, current: int) -> None:
-    """Refuse a stage's number that is none before it: in the whole file there may be one, of another build."""
-    for found in (SOURCE.search(word.text) for word in statement.flags):
-        if found and found["name"].isdigit() and int(found["name"]) >= current:
-            raise _fault(dockerfile, build, statement, f"there is no stage {found['name']} before this one")
-
-
-def _edit_sources(statement: Statement, known: Mapping[str, str]) -> Iterator[Edit]:
-    """Name the stages anew that a COPY or a RUN takes files from."""
-    for word in statement.flags:
-        text = SOURCE.sub(lambda found: found["before"] + known.get(found["name"].lower(), found["name"]), word.text)
-        if text != word.text:
-            yield Edit(word, text)
+def _name_of(operands: Sequence[Word]) -> str:
+    """Answer what a FROM calls its stage, in lower case as builders compare it; nothing where it has no name."""
+    named = [word.text for word in operands[1:]]
+    return named[1].lower() if len(named) > 1 and named[0].upper() == "AS" else ""

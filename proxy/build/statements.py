@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*?)\s*")
-_WORD = re.compile(r"\S+")
-_HEREDOC = re.compile(r"\d*<<(-?)([^<\s]+)")
+_WORD = re.compile(r"[^ \t\v\f\r\n]+")
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]*)")
 _QUOTES = re.compile(r"[\"'\\]")
 _SHELL_WORD = re.compile(r"(?:[^\s\"']|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 _WITH_HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 _CONTINUED = {escape: re.compile(rf"(?:^|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*$") for escape in ("\\", "`")}
-_BYTE_ORDER_MARK = "\ufeff"
-SOURCE = re.compile(r"(?P<before>--from=|--mount=\S*?\bfrom=)(?P<name>[^,\s]+)")
+_DIRECTIVES = frozenset({"check", "escape", "syntax"})
+BYTE_ORDER_MARK = "\ufeff"
+SOURCE = re.compile(r"(?P<before>--from=|--mount=\S*?\bfrom=)(?P<quote>[\"']?)(?P<name>[^,\s\"']+)")
 """The flag by which a COPY or a RUN takes files from another stage or image."""
 WITH_SOURCES = frozenset({"COPY", "RUN"})
 
@@ -52,6 +53,8 @@ class Statement:
     """Each with its ending."""
     words: tuple[Word, ...] = ()
     """Of an instruction, without its heredocs; nothing for a comment or an empty line."""
+    is_complete: bool = True
+    """Whether it ends where it should, and not because the file does."""
 
     @property
     def keyword(self) -> str:
@@ -81,7 +84,7 @@ class Statement:
         for edit in sorted(edits, key=lambda one: (one.word.line, one.word.column), reverse=True):
             position, start = edit.word.line - self.line, edit.word.column - 1
             # A byte order mark is no part of the first word, though it stands in the first line.
-            start += lines[position].startswith(_BYTE_ORDER_MARK)
+            start += lines[position].startswith(BYTE_ORDER_MARK)
             lines[position] = lines[position][:start] + edit.text + lines[position][start + len(edit.word.text) :]
         return "".join(lines)
 
@@ -97,10 +100,17 @@ def read_statements(text: str) -> list[Statement]:
     return found
 
 
+def would_begin(statement: Statement) -> bool:
+    """Tell whether a statement is, or would be, something special where the file begins with it: a parser directive."""
+    line = statement.lines[0].removeprefix(BYTE_ORDER_MARK) if statement.line == 1 else statement.lines[0]
+    directive = _DIRECTIVE.fullmatch(line)
+    return line.startswith(BYTE_ORDER_MARK) or (directive is not None and directive[1].lower() in _DIRECTIVES)
+
+
 def _find_escape(lines: list[str]) -> str:
     """Answer the escape character that the parser directives name: they end at the first line that is none."""
     for number, line in enumerate(lines):
-        match = _DIRECTIVE.fullmatch(line.removeprefix(_BYTE_ORDER_MARK) if number == 0 else line)
+        match = _DIRECTIVE.fullmatch(line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line)
         if match is None:
             break
         if match[1].lower() == "escape" and match[2] in _CONTINUED:
@@ -109,10 +119,10 @@ def _find_escape(lines: list[str]) -> str:
 
 
 def _read_statement(lines: list[str], start: int, escape: str) -> Statement:
-    first = lines[start].removeprefix(_BYTE_ORDER_MARK) if start == 0 else lines[start]
+    first = lines[start].removeprefix(BYTE_ORDER_MARK) if start == 0 else lines[start]
     if _is_skipped(first):
         return Statement(start + 1, (lines[start],))
-    words, end, is_open = list[Word](), start, True
+    words, joined, end, is_open = list[Word](), "", start, True
     while is_open and end < len(lines):
         line = first if end == start else lines[end]
         if end == start or not _is_skipped(line):
@@ -121,10 +131,12 @@ def _read_statement(lines: list[str], start: int, escape: str) -> Statement:
             is_open = continuation is not None
             told = content[: content.rindex(escape)] if is_open else content
             words += [Word(word[0], end + 1, word.start() + 1) for word in _WORD.finditer(told)]
+            joined += told  # without a blank in between: so a heredoc may begin in the midst of a word, and is none
         end += 1
-    for terminator, strips_tabs in _list_heredocs(words):
-        end = _end_of_heredoc(lines, end, terminator, strips_tabs=strips_tabs)
-    return Statement(start + 1, tuple(lines[start:end]), tuple(words))
+    for terminator, strips_tabs in _list_heredocs(joined):
+        found = _end_of_heredoc(lines, end, terminator, strips_tabs=strips_tabs)
+        end, is_open = found or len(lines), found is None
+    return Statement(start + 1, tuple(lines[start:end]), tuple(words), not is_open)
 
 
 def _is_skipped(line: str) -> bool:
@@ -132,22 +144,21 @@ def _is_skipped(line: str) -> bool:
     return not stripped or stripped.startswith("#")
 
 
-def _list_heredocs(words: list[Word]) -> Iterator[tuple[str, bool]]:
+def _list_heredocs(joined: str) -> Iterator[tuple[str, bool]]:
     """Answer the terminators of an instruction's heredocs, in order, and whether tabs before them do not count."""
-    keywords = [word.text.upper() for word in words[:2]]
+    keywords = [word.upper() for word in _WORD.findall(joined)[:2]]
     if not _WITH_HEREDOCS.intersection(keywords[1:] if keywords[:1] == ["ONBUILD"] else keywords[:1]):
         return
-    # Quotes may hold blanks, so the words are put together again first.
-    for shell_word in _SHELL_WORD.finditer(" ".join(word.text for word in words)):
+    for shell_word in _SHELL_WORD.finditer(joined):
         match = _HEREDOC.fullmatch(shell_word[0])
         terminator = _QUOTES.sub("", match[2]) if match else ""
         if match and terminator:
             yield terminator, bool(match[1])
 
 
-def _end_of_heredoc(lines: list[str], start: int, terminator: str, *, strips_tabs: bool) -> int:
+def _end_of_heredoc(lines: list[str], start: int, terminator: str, *, strips_tabs: bool) -> int | None:
     for position in range(start, len(lines)):
         line = lines[position].rstrip("\r\n")
         if (line.lstrip("\t") if strips_tabs else line) == terminator:
             return position + 1
-    return len(lines)
+    return None

@@ -33,6 +33,9 @@ def test_the_forum_s_example_names_what_it_is_for() -> None:
         ("IFARCH arm7\nENDIFARCH arm7", 2, 11, "ENDIFARCH stands by itself"),
         ("IFARCH arm7\nELSE IFARCH rpi\nENDIFARCH", 2, 6, "ELSE stands by itself"),
         ("IFARCH arm7\nIFARCH rpi\nENDIFARCH\n", 1, 1, "this IFARCH is not closed"),
+        ("IFARCH arm7\n# escape=`\nENDIFARCH\nFROM a\n", 2, 1, "this has to stand at the very top, before any IFARCH"),
+        ("# syntax=a\nTAGARCH arm7\n # Check=skip=all\nFROM a\n", 3, 2, "this has to stand at the very top"),
+        ("IFARCH arm7\nELSE\n# a\nENDIFARCH\n\ufeffRUN b\n", 5, 1, "this has to stand at the very top"),
         ("IFARCH arm7\n" * (MAX_DEPTH + 1), MAX_DEPTH + 1, 1, "blocks are nested more than 32 deep"),
     ],
 )
@@ -58,6 +61,19 @@ def test_the_operator_s_own_words_are_words_here_too() -> None:
     vocabulary = parse_vocabulary({"shed": "rpi"})
     dockerfile = read_dockerfile("IFARCH shed\nENDIFARCH\n", vocabulary=vocabulary)
     assert list(map(str, dockerfile.list_named())) == ["linux/arm/v6"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# syntax=a\n# escape=`\nIFARCH arm7\nFROM a\n# escape=`\nENDIFARCH\n",
+        "IFARCH arm7\n# a\nELSE\n\nENDIFARCH\n# escape=`\n",
+        "IFARCH arm7\n# nothing=special\nENDIFARCH\n",
+        "\ufeffIFARCH arm7\nENDIFARCH\n",
+    ],
+)
+def test_a_comment_that_no_rendering_begins_with_may_be_anything(text: str) -> None:
+    read_dockerfile(text)
 
 
 @given(conditional)

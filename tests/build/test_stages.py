@@ -1,7 +1,4 @@
-"""Stages, held against the renderings that they are made of by a small evaluator of Dockerfiles."""
-
-import re
-from collections.abc import Mapping, Sequence
+"""Stages, held against the renderings that they are made of."""
 
 import pytest
 from hypothesis import given
@@ -11,10 +8,11 @@ from proxy.build.conditions import read_dockerfile
 from proxy.build.groups import list_groups
 from proxy.build.rendering import render
 from proxy.build.stages import SELECTOR, names_of, write_stages
-from proxy.build.statements import Statement, read_statements
 from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 from tests.build.dockerfiles import FORUM, PLAIN
+from tests.build.evaluation import evaluate, variables_for
+from tests.build.invariants import check_stages
 
 AMD64, ARM64, ARM_V7, ARM_V6 = map(Platform.parse, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6"))
 PLATFORMS = (AMD64, ARM64, ARM_V7, ARM_V6)
@@ -23,60 +21,6 @@ PLATFORMS = (AMD64, ARM64, ARM_V7, ARM_V6)
 def staged(text: str, *platforms: Platform) -> str:
     dockerfile = read_dockerfile(text)
     return write_stages(dockerfile, list_groups(dockerfile, platforms or dockerfile.list_named()))
-
-
-_FROM = re.compile(r"--from=([^,\s]+)|--mount=\S*?\bfrom=([^,\s]+)")
-Stage = list[object]
-
-
-class Builder:
-    """What a builder does, stage after stage; only what can make a difference is kept of an instruction."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.stages: list[Stage] = []
-        self._variables = variables
-        self._names: dict[str, Stage] = {}
-
-    def take(self, statement: Statement) -> None:
-        words = [word.text for word in statement.words]
-        if statement.keyword == "FROM":
-            self._begin([word for word in words[1:] if not word.startswith("--")])
-        elif statement.keyword == "ONBUILD" and self.stages:  # whoever builds upon it has other stages
-            self.stages[-1].append(tuple(words))
-        elif words and self.stages:
-            told = (self._resolved(word) for word in words)
-            self.stages[-1].append((statement.text if "<<" in statement.text else "", *told))
-
-    def _begin(self, operands: Sequence[str]) -> None:
-        image = re.sub(r"\$\{?(\w+)\}?", lambda found: self._variables.get(found[1], ""), operands[0])
-        stage = self._names.get(image.lower())
-        self.stages.append([("image", image)] if stage is None else list(stage))
-        if len(operands) > 2:
-            self._names[operands[2].lower()] = self.stages[-1]
-
-    def _resolved(self, word: str) -> object:
-        """Answer what a source comes to, where a word names one that is a stage."""
-        found = _FROM.search(word)
-        name = (found[1] or found[2]).lower() if found else ""
-        if name.isdigit() and int(name) >= len(self.stages):  # no builder takes it
-            return word
-        stage = self.stages[int(name)] if name.isdigit() else self._names.get(name)
-        return word if stage is None else str(stage)
-
-
-def evaluate(text: str, variables: Mapping[str, str]) -> list[str]:
-    """Answer the last stage: the image that it begins with, and all instructions on the way."""
-    builder = Builder(variables)
-    for statement in read_statements(text):
-        builder.take(statement)
-    return [str(one) for one in builder.stages[-1]]
-
-
-def variables_for(name: str) -> dict[str, str]:
-    """Answer the builder's own words for a target, whose architecture and variant are this in one."""
-    found = re.fullmatch(r"(arm64|amd64|arm|386|s390x)(v.*)?", name)
-    assert found is not None
-    return {"TARGETARCH": found[1], "TARGETVARIANT": found[2] or ""}
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -105,7 +49,7 @@ SHAPES = {
 # syntax=docker/dockerfile:1
 ARG V=1
 FROM --platform=$BUILDPLATFORM golang:$V AS build
-RUN --mount=type=cache,target=/x --mount=type=bind,from=build,target=/y go build
+RUN --mount=type=cache,target=/x go build
 FROM alpine
 IFARCH arm7
 RUN arm
@@ -117,6 +61,7 @@ COPY --from=build /a /b
 COPY --from=0 /a /b
 COPY --chown=1:1 --from=1 /c /d
 COPY --from=nginx:1 /e /f
+RUN --mount=type=cache,target=/x --mount=type=bind,from=Build,target=/y cat
 """,
     "a FROM of another": "FROM a AS Base\nRUN x\n"
     "IFARCH arm7\nFROM base AS arm\nRUN y\nELSE\nFROM base\nENDIFARCH\nCMD z\n",
@@ -132,7 +77,14 @@ ENDIFARCH
     "a variable that is an image": "ARG I=a\nFROM b AS build\nFROM $I\nIFARCH arm7\nRUN x\nENDIFARCH\n",
     "windows line endings": "FROM a\r\nIFARCH arm7\r\nRUN x \\\r\n  y\r\nENDIFARCH\r\nCMD z",
     "heredocs": "FROM a\nIFARCH arm7\nRUN <<EOF\nFROM nothing\nEOF\nENDIFARCH\nCOPY <<one <<two /x/\n1\none\n2\ntwo\n",
-    "onbuild": "FROM a\nIFARCH arm7\nONBUILD COPY --from=0 a b\nENDIFARCH\n",
+    "onbuild": "FROM a AS b\nIFARCH arm7\nONBUILD COPY --from=0 a b\nENDIFARCH\nFROM b\nCMD c\n",
+    "onbuild at last": "FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nONBUILD RUN y\nCMD c\nONBUILD RUN <<E\nz\nE\n",
+    "a variable that is a stage": "ARG BASE=build\nFROM x AS build\nIFARCH arm7\nRUN y\nENDIFARCH\n"
+    "FROM ${BASE}\nRUN z\n",
+    "a variable in the name of a stage": "ARG KIND=one\nFROM x AS build-one\nFROM y AS build-two\n"
+    "IFARCH arm7\nRUN y\nENDIFARCH\nFROM build-$KIND\n",
+    "quoted sources": "FROM a AS build\nIFARCH arm7\nRUN x\nENDIFARCH\n"
+    "FROM b\nCOPY --from=\"build\" a b\nCOPY --from='0' a b\n",
     "a FROM over several lines": "FROM \\\n  # why\n  a \\\n  AS b\nIFARCH arm7\nRUN x\nENDIFARCH\nFROM b\n",
     "a byte order mark": "\ufeffFROM a\nIFARCH arm7\nRUN x\nENDIFARCH\n",
     "names that would meet": "FROM a AS base\nFROM b AS base-for\nFROM c AS stage-3\nFROM d\n"
@@ -142,20 +94,7 @@ ENDIFARCH
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
 def test_each_platform_comes_to_what_was_rendered_for_it(text: str) -> None:
-    check(text)
-
-
-def check(text: str) -> None:
-    dockerfile = read_dockerfile(text)
-    groups = list_groups(dockerfile, PLATFORMS)
-    written = write_stages(dockerfile, groups)
-    again = read_dockerfile(written)
-    assert again.is_plain
-    assert write_stages(again, list_groups(again, PLATFORMS)) == written
-    for group in groups:
-        for name in {name for platform in group.platforms for name in names_of(platform)}:
-            rendered = evaluate(group.rendering.text, variables_for(name))
-            assert evaluate(written, variables_for(name)) == rendered, name
+    check_stages(text, PLATFORMS)
 
 
 _NAMES = ("build", "base", "tools", "stage-1")
@@ -189,7 +128,7 @@ def test_whatever_the_stages_are(text: str) -> None:
     except InvalidDockerfile as error:
         refusals.append(error)
     if not refusals:
-        check(text)
+        check_stages(text, PLATFORMS)
     assert all("there is no stage" in one.reason or "served by the build" in one.reason for one in refusals)
 
 
@@ -200,7 +139,19 @@ def test_whatever_the_stages_are(text: str) -> None:
         ("IFARCH arm7\nARG I=a\nENDIFARCH\nFROM $I\n", 2, "before the first FROM is not the same"),
         ("IFARCH arm7\nFROM a\nENDIFARCH\n# none\n", 4, "there is no FROM for linux/amd64"),
         ("FROM a\nIFARCH arm7\nCOPY --from=1 b c\nENDIFARCH\nFROM b\n", 3, "there is no stage 1 before this one"),
+        ("FROM a\nIFARCH arm7\nCOPY --from=c b c\nENDIFARCH\nFROM b AS C\n", 3, "there is no stage c before this one"),
+        ("FROM a AS c\nIFARCH arm7\nCOPY --from=c b c\nENDIFARCH\n", 3, "there is no stage c before this one"),
         ("FROM\nIFARCH arm7\nRUN x\nENDIFARCH\n", 1, "FROM names no image"),
+        ("FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nRUN y \\", 5, "not at its end where the file ends"),
+        ("FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nRUN <<E\n", 5, "not at its end where the file ends"),
+        ("FROM a\nIFARCH arm7\nONBUILD RUN x\nENDIFARCH\n", 3, "ONBUILD in the last stage is not the same"),
+        ("FROM a AS x-1\nFROM b AS x-1\nIFARCH arm7\nRUN x\nENDIFARCH\nFROM x-$N\n", 6, "two of them have one name"),
+        ("FROM a\nIFARCH arm7\nARG TARGETARCH\nTAGARCH arm7 arm8\nENDIFARCH\n", 3, "write what it is here, or ask"),
+        (
+            "IFARCH arm7\nFROM --platform=$TARGETPLATFORM a\nTAGARCH arm7 arm8\nELSE\nFROM b\nENDIFARCH\n",
+            2,
+            "by IFARCH",
+        ),
     ],
 )
 def test_what_stages_cannot_say_is_named_with_its_line(text: str, line: int, reason: str) -> None:

@@ -53,7 +53,28 @@ def test_a_word_stands_where_it_says(text: str) -> None:
         ('RUN echo "<<EOF"\nCMD a', "RUN CMD"),
         ("RUN echo '\nCMD a", "RUN CMD"),
         ("RUN cat <<< EOF\nCMD a", "RUN CMD"),
+        ("RUN cat <<- EOF\nCMD a\nEOF\n", "RUN CMD EOF"),
+        ('RUN cat <<"E F"\nCMD a\nE F\nCMD b\n', "RUN CMD"),
+        ("RUN a\\\n<<EOF\nCMD b\nEOF\n", "RUN CMD EOF"),  # a continued word: a<<EOF
+        ("RUN a \\\n<<EOF\nCMD b\nEOF\n", "RUN"),
+        ("RUN\u00a0a\nCMD\u2028b\n", "RUN\u00a0A CMD\u2028B"),
     ],
 )
 def test_instructions_are_told_apart_as_buildkit_does_it(text: str, found: str) -> None:
-    assert keywords(text) == found.split()
+    assert keywords(text) == found.split(" ")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_complete"),
+    [
+        ("RUN a \\\n  b\n", True),
+        ("RUN a \\\n", False),
+        ("RUN a \\", False),
+        ("RUN <<A <<B\nA\nB\n", True),
+        ("RUN <<A <<B\nA\n", False),
+        ("RUN <<A\n", False),
+        ("# a \\", True),
+    ],
+)
+def test_what_the_file_breaks_off_is_told(text: str, *, is_complete: bool) -> None:
+    assert read_statements(text)[-1].is_complete is is_complete
