@@ -219,11 +219,21 @@ def _blobs_of(found: FetchedManifest) -> list[Descriptor]:
 
 
 async def _read_blob(origin: Origin, blob: Descriptor) -> AsyncGenerator[bytes, None]:
-    """Read a blob where it is; raises UpstreamMisbehaved at its end where it is not what its digest says."""
-    hasher = blob.digest.hasher()
+    """Read a blob where it is.
+
+    The last of it is held back until all of it was held against its digest: what is damaged never arrives whole.
+
+    Raises:
+        UpstreamMisbehaved: It is not what its digest says.
+    """
+    hasher, held = blob.digest.hasher(), b""
     async with origin.source.open_blob(origin.repository, blob.digest) as stream, aclosing(stream.chunks()) as chunks:
         async for chunk in chunks:
             hasher.update(chunk)
-            yield chunk
+            if held:
+                yield held
+            held = chunk
     if hasher.hexdigest() != blob.digest.encoded:
         raise UpstreamMisbehaved(f"{blob.digest} is not what it should be where it comes from")
+    if held:
+        yield held

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidManifest, InvalidSetting, ManifestUnknown
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidManifest, InvalidSetting, ManifestUnknown
 from proxy.oci.manifests import MAX_MANIFEST_BYTES, Descriptor, Index, parse_manifest
 from proxy.oci.media_types import OCI_INDEX
 from proxy.ports import BlobStream, FetchedManifest
@@ -78,10 +78,13 @@ class _FileStream:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         # Reading is inline: the page cache has what a builder has just written.
-        with self._path.open("rb") as file:
-            file.seek(self.offset)
-            while chunk := file.read(PIECE_BYTES):
-                yield chunk
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self.offset)
+                while chunk := file.read(PIECE_BYTES):
+                    yield chunk
+        except OSError as error:
+            raise BlobDamaged(f"{self._path} cannot be read: {error.strerror}") from error
 
 
 def _media_type_of(content: bytes) -> str:

@@ -68,8 +68,8 @@ class Authorizer:
         self._actions = actions
         self._realm: TokenRealm | None = None
         self._uses_basic = False
-        self._tokens: cachetools.LRUCache[str, Token] = cachetools.LRUCache(MAX_TOKENS)
-        self._fetching: dict[str, asyncio.Lock] = {}
+        self._tokens: cachetools.LRUCache[tuple[str, str], Token] = cachetools.LRUCache(MAX_TOKENS)
+        self._fetching: dict[tuple[str, str], asyncio.Lock] = {}
 
     @property
     def known_challenges(self) -> tuple[Challenge, ...]:
@@ -78,19 +78,22 @@ class Authorizer:
             return (self._realm.challenge,)
         return (Challenge("basic"),) if self._uses_basic else ()
 
-    async def header_for(self, repository: str) -> str | None:
+    async def header_for(self, repository: str, mounted: str = "") -> str | None:
         """Answer what a first request carries: a token if it is known that one is asked for, else nothing."""
         if self._realm is not None:
-            return await self._bearer(self._realm, repository)
-        return self._basic_for(repository) if self._uses_basic else None
+            return await self._bearer(self._realm, repository, mounted)
+        return self._basic_for(repository, mounted) if self._uses_basic else None
 
-    async def answer(self, challenges: tuple[Challenge, ...], repository: str, refused: str | None) -> str | None:
+    async def answer(
+        self, challenges: tuple[Challenge, ...], repository: str, refused: str | None, mounted: str = ""
+    ) -> str | None:
         """Answer what a request carries after a 401, or None where nothing more can be shown.
 
         Args:
             challenges: What upstream asked for.
             repository: The repository of the request.
             refused: The `Authorization` that did not do, if there was one.
+            mounted: Another repository that is read for it.
 
         Raises:
             UpstreamMisbehaved: The token realm is not one that may be asked.
@@ -98,40 +101,43 @@ class Authorizer:
         """
         for challenge in challenges:
             if challenge.scheme == "bearer":
-                return await self._answer_bearer(challenge, repository, refused)
+                return await self._answer_bearer(challenge, repository, refused, mounted)
             if challenge.scheme == "basic" and refused is None:
                 self._uses_basic = True
-                return self._basic_for(repository)
+                return self._basic_for(repository, mounted)
         return None
 
-    async def _answer_bearer(self, challenge: Challenge, repository: str, refused: str | None) -> str | None:
+    async def _answer_bearer(
+        self, challenge: Challenge, repository: str, refused: str | None, mounted: str
+    ) -> str | None:
         self._realm = check_realm(challenge, self._url, self._token_hosts)
         if refused is not None:
             if challenge.error == "insufficient_scope":
                 return None
-            known = self._tokens.get(repository)
+            known = self._tokens.get((repository, mounted))
             if known is not None and known.bearer == refused:  # else somebody has renewed it meanwhile
-                del self._tokens[repository]
-        return await self._bearer(self._realm, repository)
+                del self._tokens[repository, mounted]
+        return await self._bearer(self._realm, repository, mounted)
 
-    async def _bearer(self, realm: TokenRealm, repository: str) -> str:
-        lock = self._fetching.setdefault(repository, asyncio.Lock())
+    async def _bearer(self, realm: TokenRealm, repository: str, mounted: str) -> str:
+        key = repository, mounted
+        lock = self._fetching.setdefault(key, asyncio.Lock())
         try:
             async with lock:
-                token = self._tokens.get(repository)
+                token = self._tokens.get(key)
                 if token is None or token.renew_at <= self._clock.monotonic():
-                    answer = await self._fetch_token(
-                        realm.url_for(repository, self._actions), self._basic_for(repository)
-                    )
-                    token = self._tokens[repository] = parse_token(answer, self._clock.monotonic())
+                    url = realm.url_for(repository, self._actions, mounted)
+                    answer = await self._fetch_token(url, self._basic_for(repository, mounted))
+                    token = self._tokens[key] = parse_token(answer, self._clock.monotonic())
         finally:
             if not lock.locked():
-                self._fetching.pop(repository, None)
+                self._fetching.pop(key, None)
         return token.bearer
 
-    def _basic_for(self, repository: str) -> str | None:
+    def _basic_for(self, repository: str, mounted: str) -> str | None:
         known = self._credentials
-        return known.basic if known is not None and known.cover(repository) else None
+        is_covered = known is not None and known.cover(repository) and (not mounted or known.cover(mounted))
+        return known.basic if known is not None and is_covered else None
 
     def __repr__(self) -> str:
         return f"<Authorizer: {self._realm.realm if self._realm else 'no realm yet'}, {len(self._tokens)} tokens>"

@@ -17,7 +17,7 @@ from proxy.oci.errors import UpstreamMisbehaved, UpstreamRefused, UpstreamSilent
 from proxy.ports import Clock, Quota
 from proxy.upstream.addresses import GuardedResolver
 from proxy.upstream.authorization import Authorizer, Credentials
-from proxy.upstream.outgoing import Outgoing, OutgoingStream
+from proxy.upstream.outgoing import Outgoing, Patience, Wish
 from proxy.upstream.quota import parse_quota
 from proxy.upstream.retries import RetryPolicy, parse_retry_after
 from proxy.upstream.second_hosts import SecondHosts, TokenHosts, authority, find_repository
@@ -25,6 +25,8 @@ from proxy.upstream.second_hosts import SecondHosts, TokenHosts, authority, find
 MAX_HOPS = 5
 MAX_TOKEN_BYTES = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REPEATING_REDIRECTS = frozenset({307, 308})
+"""Those that are followed by the same method and body (RFC 9110 §15.4.8)."""
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 400, 401, 403
 REFUSALS = frozenset({UNAUTHORIZED, FORBIDDEN})
 
@@ -44,7 +46,10 @@ class Endpoint:
     """How long an answer may take to begin, tokens and redirects included."""
     connect_timeout_seconds: float = 5.0
     stall_timeout_seconds: float = 30.0
-    """How long a body may stand still."""
+    """How long a body may stand still, on its way here or there."""
+    upload_timeout_seconds: float = 300.0
+    """How long the answer to an upload may take once all of it was handed to the connection: much of it may still be on
+    its way over a slow line, and then it has to be stored."""
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     actions: str = "pull"
     """What a token has to allow in a repository: `pull`, or `pull,push`."""
@@ -62,33 +67,6 @@ class Wire:
     clock: Clock
     random: Callable[[], float]
     """Answers a number from 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What is asked for, wherever on the way."""
-
-    method: str
-    repository: str
-    headers: Mapping[str, str]
-    body: Outgoing | None
-    moved: Callable[[], None]
-    """Called whenever some of the body has left."""
-
-    @property
-    def is_repeatable(self) -> bool:
-        return self.body is None or self.body.is_repeatable
-
-    def make(self, url: httpx.URL, own: Mapping[str, str], limits: Mapping[str, float | None]) -> httpx.Request:
-        """Write the request for one host."""
-        about = self.body.headers if self.body else {}
-        return httpx.Request(
-            self.method,
-            url,
-            headers={"Accept": "*/*", **self.headers, **about, **own},
-            stream=OutgoingStream(self.body, self.moved) if self.body else None,
-            extensions={"timeout": dict(limits)},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +108,14 @@ class Exchange:
 
     @asynccontextmanager
     async def open(
-        self, method: str, path: str, repository: str, headers: Mapping[str, str], body: Outgoing | None = None
+        self,
+        method: str,
+        path: str,
+        repository: str,
+        headers: Mapping[str, str],
+        body: Outgoing | None = None,
+        *,
+        mounted: str = "",
     ) -> AsyncIterator[httpx.Response]:
         """Send a request and hand on the answer, its body still unread, whatever its status but 401, 429 and 5xx.
 
@@ -140,18 +125,20 @@ class Exchange:
             repository: What it is about: what a token has to open.
             headers: Beside what is always sent.
             body: What is sent with it. While that moves, the limit for the answer has not begun.
+            mounted: Another repository, of which this one is to get something.
 
         Raises:
             UpstreamUnreachable: No answer in time, or one that says "later".
             UpstreamRefused: Upstream wants credentials that we do not have.
             UpstreamMisbehaved: A redirect or a token realm leads where it may not.
         """
+        patience = self._patience_for(body)
+        wish = Wish(method, repository, headers, body, patience.renew, mounted)
         try:
-            async with asyncio.timeout(self.endpoint.timeout_seconds) as limit:
-                wish = _Wish(method, repository, headers, body, partial(self._extend, limit))
+            async with patience:
                 response = await self._send_with_retries(wish, self.endpoint.url + path)
         except TimeoutError as error:
-            raise self._silent(f"no answer within {self.endpoint.timeout_seconds:g} s") from error
+            raise self._silent(f"no answer within {patience.seconds:g} s") from error
         try:
             yield response
         except httpx.HTTPError as error:
@@ -159,15 +146,21 @@ class Exchange:
         finally:
             await response.aclose()
 
-    def _extend(self, limit: asyncio.Timeout) -> None:
-        limit.reschedule(asyncio.get_running_loop().time() + self.endpoint.timeout_seconds)
+    def _patience_for(self, body: Outgoing | None) -> Patience:
+        own = self.endpoint
+        is_upload = body is not None and not body.is_repeatable
+        return Patience(
+            answer_seconds=own.timeout_seconds,
+            stall_seconds=own.stall_timeout_seconds,
+            upload_seconds=own.upload_timeout_seconds if is_upload else own.timeout_seconds,
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._wire.direct.aclose()
         await self._wire.guarded.aclose()
 
-    async def _send_with_retries(self, wish: _Wish, url: str) -> httpx.Response:
+    async def _send_with_retries(self, wish: Wish, url: str) -> httpx.Response:
         policy, attempt = self.endpoint.retries if wish.is_repeatable else RetryPolicy(attempts=1), 0
         while True:
             attempt += 1
@@ -196,7 +189,7 @@ class Exchange:
             raise self._unreachable(f"it {meaning} ({status})")
         return response
 
-    async def _follow(self, wish: _Wish, url: str) -> httpx.Response:
+    async def _follow(self, wish: Wish, url: str) -> httpx.Response:
         home = current = httpx.URL(url)
         is_led_by_home = True
         for _ in range(MAX_HOPS + 1):
@@ -208,6 +201,10 @@ class Exchange:
                 return response
             await response.aclose()
             current = self._next_hop(home, current, location)
+            if wish.writes and (_origin(current) != _origin(home) or response.status_code not in REPEATING_REDIRECTS):
+                raise UpstreamMisbehaved(
+                    f"{self.endpoint.name} sends on to {current.host} what is written to it; refused"
+                )
         raise UpstreamMisbehaved(f"{self.endpoint.name} redirects in a circle")
 
     def _stop_at(self, url: httpx.URL, home: httpx.URL, repository: str, *, is_led_by_home: bool) -> _Stop:
@@ -221,21 +218,21 @@ class Exchange:
             return _Stop(url, is_home=False, repository=repository, authorizer=None)
         return _Stop(url, is_home=False, repository=found, authorizer=self._second_hosts.authorizer_for(url))
 
-    async def _visit(self, wish: _Wish, stop: _Stop) -> httpx.Response:
+    async def _visit(self, wish: Wish, stop: _Stop) -> httpx.Response:
         """Ask one host, with whatever it wants to be shown, as far as we have it."""
-        shown = await stop.authorizer.header_for(stop.repository) if stop.authorizer else None
+        shown = await stop.authorizer.header_for(stop.repository, wish.mounted) if stop.authorizer else None
         response = await self._send(wish, stop.url, shown, is_home=stop.is_home)
         for is_first in (True, False):  # a token that upstream no longer takes is renewed once
             if stop.authorizer is None or not _wants_more(response, shown, is_first=is_first):
                 break
             await response.aclose()
             challenges = await self._challenges(response, stop, stop.authorizer)
-            answered = await stop.authorizer.answer(challenges, stop.repository, shown)
+            answered = await stop.authorizer.answer(challenges, stop.repository, shown, wish.mounted)
             if answered is None:
                 break
             shown = answered
             response = await self._send(wish, stop.url, shown, is_home=stop.is_home)
-        return await self._believed(response, stop, shown)
+        return await self._believed(response, stop, shown, writes=wish.writes)
 
     async def _challenges(self, response: httpx.Response, stop: _Stop, authorizer: Authorizer) -> tuple[Challenge, ...]:
         """Answer what a host asks for: Google's registries may say it at `/v2/` only (containers/image)."""
@@ -247,13 +244,15 @@ class Exchange:
 
     async def _ping(self, stop: _Stop, shown: str | None) -> httpx.Response:
         """Ask for `/v2/`: its status and headers, without the body."""
-        ping = await self._send(_asking(stop.repository), stop.url.join("/v2/"), shown, is_home=stop.is_home)
+        ping = await self._send(Wish("GET", stop.repository, {}), stop.url.join("/v2/"), shown, is_home=stop.is_home)
         await ping.aclose()
         if ping.status_code == httpx.codes.TOO_MANY_REQUESTS or ping.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise self._unreachable(f"it answered {ping.status_code} at /v2/")
         return ping
 
-    async def _believed(self, response: httpx.Response, stop: _Stop, shown: str | None) -> httpx.Response:
+    async def _believed(
+        self, response: httpx.Response, stop: _Stop, shown: str | None, *, writes: bool
+    ) -> httpx.Response:
         """Tell a repository that is not shown to us from credentials that are not taken.
 
         What one says of a repository is an answer, and remembered; a password that has run out says nothing of it.
@@ -263,7 +262,12 @@ class Exchange:
         has_credentials = shown is not None and shown.startswith("Basic ")
         if status == UNAUTHORIZED and not has_credentials:
             await response.aclose()
-            raise UpstreamRefused(f"{self.endpoint.name} does not show {stop.repository}: absent, or private")
+            name, repository = self.endpoint.name, stop.repository
+            raise UpstreamRefused(
+                f"{name} does not let us write to {repository} ({status})"
+                if writes
+                else f"{name} does not show {repository}: absent, or private"
+            )
         if not has_credentials or status not in REFUSALS:
             return response
         await response.aclose()  # its status says it all
@@ -271,7 +275,7 @@ class Exchange:
             return response
         raise self._unreachable(f"it does not take the credentials that are configured for it ({status})")
 
-    async def _send(self, wish: _Wish, url: httpx.URL, authorization: str | None, *, is_home: bool) -> httpx.Response:
+    async def _send(self, wish: Wish, url: httpx.URL, authorization: str | None, *, is_home: bool) -> httpx.Response:
         own = {"Accept-Encoding": "identity", "User-Agent": self._user_agent}
         if authorization is not None:
             own["Authorization"] = authorization
@@ -279,7 +283,8 @@ class Exchange:
             await self._wire.guard.check(url.host)
         # Not by httpx's client: it keeps cookies, and reads every redirect, even those that it is not to follow.
         transport = self._wire.direct if is_home else self._wire.guarded
-        return await transport.handle_async_request(wish.make(url, own, self._limits))
+        waits = {} if wish.is_repeatable else {"read": self.endpoint.upload_timeout_seconds}
+        return await transport.handle_async_request(wish.make(url, own, {**self._limits, **waits}))
 
     def _next_hop(self, home: httpx.URL, current: httpx.URL, location: str) -> httpx.URL:
         try:
@@ -297,7 +302,7 @@ class Exchange:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
             raise UpstreamMisbehaved(f"{self.endpoint.name} names a token realm that is no URL") from error
-        response = await self._send(_asking(""), parsed, authorization, is_home=is_home)
+        response = await self._send(Wish("GET", "", {}), parsed, authorization, is_home=is_home)
         try:
             content = await read_limited(response, MAX_TOKEN_BYTES)
         finally:
@@ -316,14 +321,6 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange with {self.endpoint.name} at {self.endpoint.url}>"
-
-
-def _asking(repository: str) -> _Wish:
-    return _Wish("GET", repository, {}, None, _ignore)
-
-
-def _ignore() -> None:
-    """Nothing is sent that could move."""
 
 
 async def read_limited(response: httpx.Response, limit: int) -> bytes:

@@ -48,17 +48,20 @@ class TokenRealm:
         """The challenge that names it."""
         return Challenge("bearer", {"realm": self.realm, "service": self.service})
 
-    def url_for(self, repository: str, actions: str = "pull") -> str:
+    def url_for(self, repository: str, actions: str = "pull", mounted: str = "") -> str:
         """Write the request for a token that allows some actions in one repository: `pull`, or `pull,push`.
 
         One scope a token: some token services read only the first. The scope is ours, not the challenge's, which for
-        some registries is a placeholder (GHCR) or names a repository that nobody meant.
+        some registries is a placeholder (GHCR) or names a repository that nobody meant. A second one is for who mounts
+        something out of another repository (distribution-spec 1.1.1, "Mounting a blob from another repository").
         """
         parts = urlsplit(self.realm)
         query = parse_qsl(parts.query, keep_blank_values=True)
         if self.service:
             query.append(("service", self.service))
         query.append(("scope", f"repository:{repository}:{actions}"))
+        if mounted:
+            query.append(("scope", f"repository:{mounted}:pull"))
         return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query, safe=":/"), ""))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from proxy.oci.digests import Digest
 from proxy.ports import Destination
-from proxy.upstream.pushing import RegistryPusher
+from proxy.upstream.pushing import RegistryPusher, _Source
 from tests.contracts.destination import DestinationContract
 from tests.fakes.clock import ManualClock
 from tests.fakes.pushable import Manners, pushable
@@ -38,6 +39,17 @@ class TestDockerRegistryAsDestination(DestinationContract):
             resolver = TableResolver({})
             async with open_exchange(registry.url, ManualClock(), resolver=resolver, actions="pull,push") as exchange:
                 yield RegistryPusher(exchange, lambda: 0.0)
+
+    async def test_a_blob_goes_in_pieces_too(self, destination: RegistryPusher) -> None:
+        layer = PI_IMAGE.layers[-1]
+        digest = Digest.parse(layer.digest)
+
+        async def read() -> AsyncGenerator[bytes, None]:
+            yield layer.content
+
+        source = _Source(digest, len(layer.content), read)
+        await destination._upload("team/app", digest, source, in_pieces=True)
+        assert await destination.has_blob("team/app", digest)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.oci.digests import Digest
-from proxy.oci.errors import BlobUnknown, InvalidSetting, ManifestUnknown
+from proxy.oci.errors import BlobDamaged, BlobUnknown, InvalidSetting, ManifestUnknown
 from proxy.storage.layout_source import LayoutSource
 from tests.lab.images import Blob, build_image
 
@@ -60,6 +60,14 @@ async def test_what_is_not_there_or_not_what_it_should_be_is_unknown(layout: Lay
     (tmp_path / "blobs" / "sha256" / Digest.of(b"[]").encoded).write_bytes(b"[]")
     with pytest.raises(ManifestUnknown, match="no manifest: "):
         await layout.fetch_manifest("", Digest.of(b"[]"))
+
+
+async def test_what_cannot_be_read_is_told(layout: LayoutSource, tmp_path: Path) -> None:
+    blob = address(IMAGE.layers[0])
+    async with layout.open_blob("", blob) as stream, aclosing(stream.chunks()) as chunks:
+        (tmp_path / "blobs" / "sha256" / blob.encoded).unlink()
+        with pytest.raises(BlobDamaged, match="No such file"):
+            await anext(chunks)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}"])

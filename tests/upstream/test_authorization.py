@@ -90,6 +90,18 @@ async def test_a_challenge_is_answered_with_a_token_for_the_repository(authorize
     ]
 
 
+@pytest.mark.parametrize(("mounted", "is_shown"), [("me/base", True), ("you/base", False)])
+async def test_credentials_are_used_where_they_are_for_what_is_mounted_as_well(
+    make: Make, desk: TokenDesk, mounted: str, *, is_shown: bool
+) -> None:
+    authorizer = make(ME)
+    first = await authorizer.answer(BEARER, "me/app", None, mounted)
+    assert first == await authorizer.header_for("me/app", mounted)
+    assert first != await authorizer.header_for("me/app")
+    ((_, shown), _) = desk.asked
+    assert (shown == ME.basic) is is_shown
+
+
 async def test_from_then_on_tokens_are_shown_unasked(authorizer: Authorizer, desk: TokenDesk) -> None:
     await authorizer.answer(BEARER, REPOSITORY, None)
     assert await authorizer.header_for(REPOSITORY) == "Bearer token-1"

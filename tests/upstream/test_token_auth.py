@@ -126,6 +126,12 @@ def test_the_request_for_a_token_is_the_one_of_the_spec() -> None:
     )
 
 
+def test_who_mounts_asks_for_both_repositories() -> None:
+    url = TokenRealm("https://auth.example/token", "").url_for("me/app", "pull,push", "library/debian")
+    scopes = parse_qs(urlsplit(url).query)["scope"]
+    assert scopes == ["repository:me/app:pull,push", "repository:library/debian:pull"]
+
+
 @pytest.mark.parametrize(
     ("answer", "text", "seconds"),
     [

@@ -175,6 +175,7 @@ async def open_exchange(
     token_hosts: TokenHosts | None = None,
     timeout_seconds: float = 10.0,
     stall_timeout_seconds: float = 10.0,
+    upload_timeout_seconds: float = 10.0,
     retries: RetryPolicy = AT_ONCE,
     actions: str = "pull",
 ) -> AsyncIterator[Exchange]:
@@ -189,6 +190,7 @@ async def open_exchange(
         token_hosts: As in `Endpoint`.
         timeout_seconds: As in `Endpoint`.
         stall_timeout_seconds: As in `Endpoint`.
+        upload_timeout_seconds: As in `Endpoint`.
         retries: As in `Endpoint`.
         actions: As in `Endpoint`.
     """
@@ -209,6 +211,7 @@ async def open_exchange(
         credentials=credentials,
         timeout_seconds=timeout_seconds,
         stall_timeout_seconds=stall_timeout_seconds,
+        upload_timeout_seconds=upload_timeout_seconds,
         retries=retries,
         actions=actions,
     )
