@@ -45,16 +45,20 @@ class Synthesis:
         return len(self.content) <= MAX_MANIFEST_BYTES and len(self.manifests) <= MAX_DESCRIPTORS
 
 
-def synthesise(base: Index | Descriptor | None, additions: Sequence[Addition]) -> Synthesis:
+def synthesise(
+    base: Index | Descriptor | None, additions: Sequence[Addition], annotations: Mapping[str, str] | None = None
+) -> Synthesis:
     """Write the index that holds upstream's images and the added ones.
 
     Args:
         base: What upstream has under the tag: its index, the descriptor of its single image (with the platform that
             its config tells), or nothing.
         additions: The added images, in the order in which they shall stand.
+        annotations: What the index is to say of itself, beside what upstream's does.
 
     The type is a Docker manifest list where every child is of a Docker type, since clients before 18.06 know no other;
-    else an OCI index. An added image that already stands there for the same platform is not repeated.
+    else an OCI index, and so where there are annotations, which a Docker list has no place for. An added image that
+    already stands there for the same platform is not repeated.
     """
     upstream = _upstream_entries(base)
     added = list(_added_entries(upstream, additions))
@@ -65,15 +69,16 @@ def synthesise(base: Index | Descriptor | None, additions: Sequence[Addition]) -
         if addition.descriptor.digest in {entry.digest for entry in added}
     ]
     entries = (*upstream, *added, *_without_repeats(upstream, attestations))
-    is_docker = all(entry.media_type in media_types.DOCKER for entry in entries)
+    is_docker = all(entry.media_type in media_types.DOCKER for entry in entries) and not annotations
     media_type = media_types.DOCKER_LIST if is_docker else media_types.OCI_INDEX
     fields: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": media_type,
         "manifests": [_descriptor_object(entry) for entry in entries],
     }
-    if isinstance(base, Index) and base.annotations and not is_docker:
-        fields["annotations"] = dict(base.annotations)
+    said = {**((base.annotations if isinstance(base, Index) else None) or {}), **(annotations or {})}
+    if said and not is_docker:
+        fields["annotations"] = said
     content = json.dumps(fields, indent=2).encode()  # ASCII, since a lone surrogate in an annotation has no UTF-8
     return Synthesis(content, media_type, Digest.of(content), entries)
 

@@ -37,6 +37,17 @@ class _Wish:
     reference: Reference
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """All that was asked for."""
+
+    target: Reference
+    wishes: Sequence[_Wish]
+    annotations: tuple[tuple[str, str], ...]
+    is_dry: bool
+    is_forced: bool
+
+
 @click.group()
 def index() -> None:
     """Indexes of images: one name for several architectures, on any registry.
@@ -49,6 +60,13 @@ def index() -> None:
 @click.argument("name", metavar="NAME:TAG")
 @click.argument("images", metavar="PLATFORM[,…]=REF...", nargs=-1, required=True)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be done.")
+@click.option(
+    "--annotation",
+    "annotations",
+    metavar="NAME=TEXT",
+    multiple=True,
+    help="Something that the index says of itself; makes an OCI index of it. Repeatable.",
+)
 @click.option("--force", "is_forced", is_flag=True, help="Take images that say that they are for something else.")
 @json_option
 @_PLAIN
@@ -57,6 +75,7 @@ def create(
     name: str,
     images: tuple[str, ...],
     *,
+    annotations: tuple[str, ...],
     is_dry: bool,
     is_forced: bool,
     as_json: bool,
@@ -73,8 +92,9 @@ def create(
     target = read_target(name)
     wishes = [_read_wish(text, settings) for text in images]
     _check_once(wishes)
+    order = _Order(target, wishes, tuple(map(_read_annotation, annotations)), is_dry=is_dry, is_forced=is_forced)
     steps = list[Step]()
-    told = asyncio.run(_create(settings, target, wishes, steps, is_dry=is_dry, is_forced=is_forced, is_plain=is_plain))
+    told = asyncio.run(_create(settings, order, steps, is_plain=is_plain))
     click.echo(
         as_json_text({**told, "steps": [_step_fields(one) for one in steps]}) if as_json else _as_text(told, steps)
     )
@@ -98,27 +118,20 @@ def show(reference: str, *, is_raw: bool, as_json: bool, is_plain: bool, config_
         click.echo(as_json_text(as_fields(name, found, parsed)) if as_json else as_table(name, found, parsed))
 
 
-async def _create(
-    settings: Settings,
-    target: Reference,
-    wishes: Sequence[_Wish],
-    steps: list[Step],
-    *,
-    is_dry: bool,
-    is_forced: bool,
-    is_plain: bool,
-) -> dict[str, Any]:
+async def _create(settings: Settings, order: _Order, steps: list[Step], *, is_plain: bool) -> dict[str, Any]:
+    target = order.target
     async with open_registries(settings, read_logins(read_environment()), is_plain=is_plain) as registries:
         parts, notes = list[Part](), list[str]()
-        for wish in wishes:
+        for wish in order.wishes:
             source = registries.source(wish.reference.registry)
-            gathered = await gather(source, wish.reference, wish.platforms, is_forced=is_forced)
+            gathered = await gather(source, wish.reference, wish.platforms, is_forced=order.is_forced)
             parts += gathered.parts
             notes += gathered.notes
-        publication = Publication(target.registry, Place(target.repository, str(target.target)), tuple(parts))
+        place = Place(target.repository, str(target.target))
+        publication = Publication(target.registry, place, tuple(parts), annotations=order.annotations)
         publisher = Publisher(registries.destination(target.registry), steps.append)
         with telling_helpers(registries, target.registry):
-            written = await publisher.publish(publication, is_dry=is_dry)
+            written = await publisher.publish(publication, is_dry=order.is_dry)
     return {
         "reference": str(target),
         "digest": str(written.digest),
@@ -130,7 +143,7 @@ async def _create(
             for platform in part.platforms
         ],
         "notes": notes,
-        "dry_run": is_dry,
+        "dry_run": order.is_dry,
     }
 
 
@@ -174,6 +187,13 @@ def _read_wish(text: str, settings: Settings) -> _Wish:
     if not equals or not platforms:
         raise InvalidSetting(f"{text!r} should be PLATFORM=REF, for example arm6,arm7=registry.lan/app:1-arm")
     return _Wish(tuple(dict.fromkeys(platforms)), Reference.parse(reference))
+
+
+def _read_annotation(text: str) -> tuple[str, str]:
+    name, equals, said = text.partition("=")
+    if not equals or not name:
+        raise InvalidSetting(f"--annotation {text[:80]!r} should be NAME=TEXT: org.opencontainers.image.title=app")
+    return name, said
 
 
 def _check_once(wishes: Sequence[_Wish]) -> None:

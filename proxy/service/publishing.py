@@ -77,6 +77,8 @@ class Publication:
     parts: tuple[Part, ...]
     places: tuple[tuple[Place, Part], ...] = ()
     """Where else single images are tagged: `arm6/app:1`."""
+    annotations: tuple[tuple[str, str], ...] = ()
+    """What the index says of itself, by the names of image-spec, annotations.md."""
 
     def write_index(self) -> Synthesis:
         """Write the index: the same parts in the same order are the same bytes.
@@ -87,7 +89,7 @@ class Publication:
         additions = [
             Addition(platform, part.descriptor, part.attestations) for part in self.parts for platform in part.platforms
         ]
-        index = synthesise(None, additions)
+        index = synthesise(None, additions, dict(self.annotations))
         if not index.is_servable:
             raise InvalidSetting("so many images do not fit into one index")
         return index

@@ -125,6 +125,16 @@ def test_annotations_stay_on_an_oci_index_and_have_no_place_on_a_docker_list() -
     assert "annotations" not in json.loads(dropped.content)
 
 
+def test_what_is_to_be_said_makes_an_oci_index_of_docker_images() -> None:
+    made = synthesise(None, [Addition(linux("arm/v7"), ARM7.descriptor)], {"by": "us"})
+    assert (made.media_type, json.loads(made.content)["annotations"]) == (media_types.OCI_INDEX, {"by": "us"})
+    fields = index(("amd64", AMD64), annotations={"by": "upstream", "for": "all"})
+    base = parse_manifest(fields.body, "")
+    assert isinstance(base, Index)
+    both = synthesise(base, [], {"by": "us"})
+    assert json.loads(both.content)["annotations"] == {"by": "us", "for": "all"}
+
+
 def test_an_attestation_travels_behind_the_images_and_names_its_subject() -> None:
     addition = Addition(linux("arm/v7"), ARM7.descriptor, (_proof(),))
     made = synthesise(AMD64.descriptor, [addition, Addition(linux("arm64"), image("arm64").descriptor)])

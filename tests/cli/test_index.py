@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Invoke
 from tests.fakes.pushable import Manners, PushableServer, pushable_in_thread
 from tests.fakes.registry import MemoryRegistry
-from tests.lab.images import build_image, build_index
+from tests.lab.images import DOCKER_LIST, OCI_INDEX, build_image, build_index
 from tests.service.bench import address
 
 PC, PI = build_image("linux/amd64", label="app"), build_image("linux/arm/v6", label="app")
@@ -58,6 +58,14 @@ def test_dry_it_only_tells(invoke: Invoke, server: PushableServer) -> None:
     assert create(invoke, server)["digest"] == told["digest"]
 
 
+def test_an_index_may_say_something_of_itself(invoke: Invoke, server: PushableServer) -> None:
+    plain = create(invoke, server)
+    told = create(invoke, server, "--annotation", "org.example.title=a=b", "--annotation", "org.example.empty=")
+    assert (plain["media_type"], told["media_type"]) == (DOCKER_LIST, OCI_INDEX)
+    shown = json.loads(invoke("index", "show", f"{host(server)}/team/app:1", "--raw").stdout)
+    assert shown["annotations"] == {"org.example.title": "a=b", "org.example.empty": ""}
+
+
 def test_people_are_told_in_words(invoke: Invoke, server: PushableServer) -> None:
     result = invoke("index", "create", f"{host(server)}/team/app:1", f"rpi,arm7={host(server)}/builds/app:pi")
     assert result.stdout.splitlines()[0] == f"linux/arm/v6     {PI.manifest.digest}"
@@ -82,6 +90,7 @@ def test_attestations_and_nested_indexes_are_named(invoke: Invoke, server: Pusha
     [
         (("x/app:1", "rpi"), "should be PLATFORM=REF"),
         (("x/app:1", "=x/app:pi"), "should be PLATFORM=REF"),
+        (("x/app:1", "rpi=x/app:pi", "--annotation", "=x"), "should be NAME=TEXT"),
         (("x/app:1", "toaster=x/app:pi"), "toaster"),
         (("x/app:1", "rpi=x/app:pi", "arm6=x/app:pc"), "linux/arm/v6 is named twice"),
         ((f"x/app@{PC.manifest.digest}", "rpi=x/app:pi"), "published under a tag"),
