@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.hub import HubStandIn
+from tests.lab.programs import wait_until
 from tests.live import Live, pull, run_proxy, settings_for
 
 pytestmark = pytest.mark.lab
@@ -150,6 +151,11 @@ async def test_the_metrics_tell_what_was_asked_of_upstream_and_what_came(live_hu
         pulled = await pull(live.client, "library/debian:jessie", PI_2)
         await pull(live.client, "library/debian:jessie", PI_2)
         await live.settle()
+
+        async def is_told() -> bool:  # a blob is whole on the disk a moment before that is told
+            return sum(told(live, "fills_ended_total", "outcome").values()) > len(pulled.blobs)
+
+        await wait_until(is_told, seconds=10, purpose="the last download to be told of")
         asked = {
             PURPOSES[purpose]: count for purpose, count in told(live, "upstream_requests_total", "purpose").items()
         }
