@@ -19,6 +19,7 @@ from proxy.service.gathering import Gathered, gather
 from proxy.service.publishing import Origin, Part, Place, Publication, Publisher, Step
 from proxy.storage.layout_rewriting import state_platform
 from proxy.storage.layout_source import LayoutSource
+from proxy.storage.saved_images import unpack_saved
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Exchange
@@ -39,6 +40,7 @@ __all__ = [
     "gather",
     "open_registries",
     "state_platform",
+    "unpack_saved",
 ]
 
 PULL, PUSH = "pull", "pull,push"

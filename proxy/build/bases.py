@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from proxy.build.statements import SOURCE, WITH_SOURCES, Edit, Statement, read_statements
 from proxy.build.variables import Variables
 from proxy.oci.errors import ClientError
+from proxy.oci.platforms import Platform
 from proxy.oci.references import DOCKER_HUB, Reference
 
 SCRATCH = "scratch"
@@ -17,8 +18,8 @@ class Way:
 
     host: str
     """`polyarch.lan:5000`"""
-    word: str
-    """The platform as it stands in a path: `linux-arm-v6`."""
+    platform: Platform
+    """Whose images are wanted."""
 
     def name(self, image: str, *, has_platform: bool) -> str | None:
         """Answer an image's name by way of the proxy; None where its registry cannot stand in a path.
@@ -33,51 +34,78 @@ class Way:
             return None
         if ":" in reference.registry:
             return None
-        parts = [self.host, *([] if has_platform else [self.word])]
+        word = "-".join(str(self.platform.explicit()).split("/"))
+        parts = [self.host, *([] if has_platform else [word])]
         parts += [] if reference.registry == DOCKER_HUB else [reference.registry]
         whole = str(Reference("", reference.repository, reference.target)).removeprefix("/")
         return "/".join([*parts, whole])
 
 
-def route_bases(text: str, way: Way, arguments: Mapping[str, str]) -> str:
-    """Answer a plain Dockerfile whose images come by way of a proxy; its lines stay what they were.
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An image that comes by way of the proxy."""
+
+    line: int
+    """Of the instruction that names it."""
+    image: str
+    """As it is written."""
+    name: str
+    """By which it is asked of the proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A plain Dockerfile whose images come by way of a proxy; its lines are what they were."""
+
+    text: str
+    bases: tuple[Base, ...]
+
+
+def route_bases(text: str, way: Way, arguments: Mapping[str, str]) -> Routed:
+    """Let the images of a plain Dockerfile come by way of a proxy.
 
     Args:
         text: The Dockerfile.
         way: The proxy.
         arguments: Build arguments that are given; those before the first FROM have their defaults in the file.
     """
-    known = Variables(arguments)
+    known = Variables(arguments, platform=way.platform)
     stages = set[str]()
-    routed = list[str]()
+    routed, bases = list[str](), list[Base]()
     for statement in read_statements(text):
         if statement.keyword == "ARG" and not stages:
             known.learn(statement)
         if statement.keyword == "FROM" and statement.operands:
-            routed.append(statement.edited(_route_from(statement, way, known, stages)))
+            edits = list(_route_from(statement, way, known, stages))
             operands = [word.text for word in statement.operands]
             stages.add(operands[2].lower() if len(operands) > 2 else f"\0{len(stages)}")  # noqa: PLR2004 - FROM x AS y
         elif statement.keyword in WITH_SOURCES:
-            routed.append(statement.edited(_route_sources(statement, way, stages)))
+            edits = list(_route_sources(statement, way, stages))
         else:
-            routed.append(statement.text)
-    return "".join(routed)
+            edits = []
+        routed.append(statement.edited(edit for edit, _ in edits))
+        bases += [base for _, base in edits]
+    return Routed("".join(routed), tuple(bases))
 
 
-def _route_from(statement: Statement, way: Way, known: Variables, stages: set[str]) -> Iterable[Edit]:
+_Routing = tuple[Edit, Base]
+
+
+def _route_from(statement: Statement, way: Way, known: Variables, stages: set[str]) -> Iterable[_Routing]:
     word = statement.operands[0]
     image = known.expand(word.text)
     if image is None or image.lower() in {SCRATCH, *stages}:
         return
     has_platform = any(flag.text.startswith("--platform=") for flag in statement.flags)
     if (name := way.name(image, has_platform=has_platform)) is not None:
-        yield Edit(word, name)
+        yield Edit(word, name), Base(statement.line, word.text, name)
 
 
-def _route_sources(statement: Statement, way: Way, stages: set[str]) -> Iterable[Edit]:
+def _route_sources(statement: Statement, way: Way, stages: set[str]) -> Iterable[_Routing]:
     for word in statement.flags:
         found = SOURCE.search(word.text)
         if found is None or found["name"].isdigit() or found["name"].lower() in stages or "$" in found["name"]:
             continue
         if (name := way.name(found["name"], has_platform=False)) is not None:
-            yield Edit(word, word.text[: found.start("name")] + name + word.text[found.end("name") :])
+            edit = Edit(word, word.text[: found.start("name")] + name + word.text[found.end("name") :])
+            yield edit, Base(statement.line, found["name"], name)

@@ -7,7 +7,7 @@ A builder may leave arm64's variant out, or say `v8` (platforms.md §8): both na
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from proxy.build.conditions import Dockerfile
@@ -86,10 +86,14 @@ def write_stages(dockerfile: Dockerfile, groups: Sequence[Group]) -> str:
         _check(dockerfile, build, builds[0])
     ending = "\r\n" if "\r\n" in dockerfile.text.partition("\n")[0] + "\n" else "\n"
     parts = [_closed(builds[0].preamble, ending), *(f"ARG {name}{ending}" for name in SELECTED_BY)]
-    for build in builds:
-        parts.append(_closed("".join(_Rewriter(dockerfile, build).rewrite()), ending))
+    rewriters = [_Rewriter(dockerfile, build) for build in builds]
+    for build, rewriter in zip(builds, rewriters, strict=True):
+        parts.append(_closed("".join(rewriter.rewrite()), ending))
         own, *others = dict.fromkeys(name for platform in build.group.platforms for name in names_of(platform))
         parts += [f"FROM base-{own} AS base-{other}{ending}" for other in others]
+    names = {name for rewriter in rewriters for name in rewriter.names}
+    for rewriter in rewriters:
+        rewriter.check_images(names)
     # A byte order mark is the whole file's, and stands before its first line only.
     mark = BYTE_ORDER_MARK if dockerfile.text.startswith(BYTE_ORDER_MARK) else ""
     parts = [part.removeprefix(BYTE_ORDER_MARK) for part in parts]
@@ -143,6 +147,7 @@ class _Rewriter:
     def __init__(self, dockerfile: Dockerfile, build: _Build) -> None:
         self._dockerfile = dockerfile
         self._build = build
+        self._images = list[tuple[Statement, str]]()
         self._variables = Variables()
         self._known = dict[str, str]()
         """The new names of the stages so far, by their names and their numbers."""
@@ -167,12 +172,27 @@ class _Rewriter:
             elif statement.keyword != "ONBUILD" or position < self._build.last:
                 yield statement.text
 
+    @property
+    def names(self) -> set[str]:
+        """What its stages are called now, and those that stand for them."""
+        served = (name for platform in self._build.group.platforms for name in names_of(platform))
+        return {*self._known.values(), *(f"base-{name}" for name in served)}
+
+    def check_images(self, names: Iterable[str]) -> None:
+        """Refuse an image that goes by the name of a stage: the stage would be taken."""
+        for statement, text in self._images:
+            letters = _VARIABLE.split(text)
+            if any(_fits(name, letters) for name in names):
+                raise self._fault(statement, f"{text} would be taken for a stage: write its registry, too")
+
     def _edit_from(self, statement: Statement, *, is_last: bool) -> list[Edit]:
         """Name a stage anew; and what it is made from, where that is another stage."""
         if not statement.operands:
             raise self._fault(statement, "FROM names no image")
         image, *naming = statement.operands
         source = self._find_stage(statement, image.text)
+        if source is None:
+            self._images.append((statement, image.text))
         wanted = image.text if source is None else source
         is_pinned = any(word.text.startswith("--platform=") for word in statement.flags)
         if source is None and self._build.group.tagged and not is_pinned:
@@ -208,10 +228,7 @@ class _Rewriter:
         return f"{text}{self._build.suffix}"
 
     def _list_fitting(self, letters: Sequence[str]) -> list[str]:
-        if not any(letters):
-            return []
-        pattern = re.compile(".*".join(map(re.escape, letters)), re.IGNORECASE)
-        return [name for name in self._known if not name.isdigit() and pattern.fullmatch(name)]
+        return [name for name in self._known if not name.isdigit() and _fits(name, letters)]
 
     def _edit_sources(self, statement: Statement) -> Iterator[Edit]:
         """Name the stages anew that a COPY or a RUN takes files from."""
@@ -225,9 +242,10 @@ class _Rewriter:
             if is_stage and self._known.get(name) in {None, self._known[str(self._number - 1)]}:
                 raise self._fault(statement, f"there is no stage {found['name']} before this one")
             if is_stage:
-                yield Edit(
-                    word, f"{word.text[: found.start('name')]}{self._known[name]}{word.text[found.end('name') :]}"
-                )
+                renamed = f"{word.text[: found.start('name')]}{self._known[name]}{word.text[found.end('name') :]}"
+                yield Edit(word, renamed)
+            else:
+                self._images.append((statement, found["name"]))
 
     def _check_target(self, statement: Statement) -> None:
         """Refuse a question for the target where one image is to serve several: stages would be told another each."""
@@ -241,6 +259,11 @@ class _Rewriter:
 
     def __repr__(self) -> str:
         return f"<Rewriter for {self._build.name} with {self._known}>"
+
+
+def _fits(name: str, letters: Sequence[str]) -> bool:
+    """Tell whether a name may be meant by a text, of which these are the letters around variables."""
+    return any(letters) and re.fullmatch(".*".join(map(re.escape, letters)), name, re.IGNORECASE) is not None
 
 
 def _name_of(operands: Sequence[Word]) -> str:

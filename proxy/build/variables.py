@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from proxy.build.statements import Statement
+from proxy.oci.platforms import Platform
 
 VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<bare>\w+))")
 """`$NAME`, `${NAME}` and `${NAME:-default}`."""
@@ -12,16 +13,16 @@ VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<ba
 class Variables:
     """What is known by the `ARG`s before the first `FROM`."""
 
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        """Take the build arguments that are given: they count more than defaults."""
+    def __init__(self, given: Mapping[str, str] | None = None, *, platform: Platform | None = None) -> None:
+        """Take the build arguments that are given, which count more than defaults, and what is built for."""
         self._given = given or {}
-        self._known = dict[str, str]()
+        self._known = {} if platform is None else _automatic(platform)
 
     def learn(self, statement: Statement) -> None:
         """Read an `ARG`."""
         for word in statement.operands:
             name, equals, default = word.text.partition("=")
-            value = self._given.get(name, default.strip("\"'") if equals else None)
+            value = self._given.get(name, default.strip("\"'") if equals else self._known.get(name))
             if value is not None:
                 self._known[name] = self.expand(value) or value
 
@@ -40,3 +41,14 @@ class Variables:
 
     def __repr__(self) -> str:
         return f"<Variables {self._known}>"
+
+
+def _automatic(platform: Platform) -> dict[str, str]:
+    """Answer what builders tell of the target (docs.docker.com, "Automatic platform ARGs in the global scope")."""
+    normal = platform.normalised()
+    return {
+        "TARGETPLATFORM": str(normal),
+        "TARGETOS": normal.os,
+        "TARGETARCH": normal.architecture,
+        "TARGETVARIANT": normal.variant,
+    }

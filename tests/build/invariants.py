@@ -14,7 +14,7 @@ from proxy.oci.platforms import Platform
 from tests.build.evaluation import evaluate, variables_for
 
 PLATFORMS = tuple(map(Platform.parse, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6")))
-WAY = Way("polyarch.lan:5000", "linux-arm-v6")
+WAY = Way("polyarch.lan:5000", Platform.parse("linux/arm/v6"))
 
 
 def examine(text: str) -> str:
@@ -76,7 +76,7 @@ def check_rendering(dockerfile: Dockerfile, platform: Platform) -> None:
     assert len(found.lines) == len(lines) - (not lines[-1])
     assert [source[number - 1] for number in found.lines] == lines[: len(found.lines)]
     assert list(found.lines) == sorted(set(found.lines))
-    assert route_bases(found.text, WAY, {}).count("\n") == found.text.count("\n")
+    assert route_bases(found.text, WAY, {}).text.count("\n") == found.text.count("\n")
 
 
 def check_stages(text: str, platforms: Sequence[Platform]) -> None:

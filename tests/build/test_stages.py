@@ -142,6 +142,13 @@ def test_whatever_the_stages_are(text: str) -> None:
         ("FROM a\nIFARCH arm7\nCOPY --from=c b c\nENDIFARCH\nFROM b AS C\n", 3, "there is no stage c before this one"),
         ("FROM a AS c\nIFARCH arm7\nCOPY --from=c b c\nENDIFARCH\n", 3, "there is no stage c before this one"),
         ("FROM\nIFARCH arm7\nRUN x\nENDIFARCH\n", 1, "FROM names no image"),
+        ("FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nFROM base-amd64\n", 5, "base-amd64 would be taken for a stage"),
+        ("FROM base-$TARGETARCH\nIFARCH arm7\nRUN x\nENDIFARCH\n", 1, "would be taken for a stage: write its registry"),
+        (
+            "FROM a AS b\nIFARCH arm7\nCOPY --from=b-for-amd64 c d\nENDIFARCH\nFROM e\nCOPY --from=b-for-amd64 c d\n",
+            6,
+            "taken",
+        ),
         ("FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nRUN y \\", 5, "not at its end where the file ends"),
         ("FROM a\nIFARCH arm7\nRUN x\nENDIFARCH\nRUN <<E\n", 5, "not at its end where the file ends"),
         ("FROM a\nIFARCH arm7\nONBUILD RUN x\nENDIFARCH\n", 3, "ONBUILD in the last stage is not the same"),
