@@ -100,7 +100,7 @@ class Step:
     """Something that was done, or, dry, that would be."""
 
     action: str
-    """`push`, `mount`, `skip` or `tag`."""
+    """`push`, `mount` or `tag`; `skip` where it is so already."""
     repository: str
     what: str
     """A digest, or a tag."""
@@ -138,7 +138,7 @@ class Publisher:
         for other, part in publication.places:
             await copier.copy(part, other.repository, (place.repository, *_mountable(part, registry)))
         written = FetchedManifest(index.content, index.media_type, index.digest)
-        await copier.push_manifest(place.repository, index.digest, written)
+        await copier.bring_manifest(place.repository, index.digest, written)
         for other, part in publication.places:
             await copier.tag(other, await part.read(part.descriptor))
         await copier.tag(place, written)
@@ -161,31 +161,37 @@ class _Copier:
     async def copy(self, part: Part, repository: str, mountable: Sequence[str]) -> None:
         """Put an image into a repository, and its attestations."""
         for descriptor in (part.descriptor, *part.attestations):
-            if await self._has_manifest(repository, descriptor.digest):  # a registry takes none without its blobs
+            if await self._leads_to(repository, descriptor.digest, descriptor.digest):
+                # A registry takes no manifest without its blobs.
                 self._watch(Step("skip", repository, str(descriptor.digest), descriptor.size))
                 continue
             found = await part.read(descriptor)
             blobs = [partial(self._copy_blob, part.origin, blob, repository, mountable) for blob in _blobs_of(found)]
             await gather_bounded(blobs, self._limit)
-            await self.push_manifest(repository, descriptor.digest, found)
+            await self._push_manifest(repository, descriptor.digest, found)
 
-    async def push_manifest(self, repository: str, target: str | Digest, found: FetchedManifest) -> None:
-        """Put a manifest into a repository."""
+    async def bring_manifest(self, repository: str, target: str | Digest, found: FetchedManifest) -> None:
+        """Put a manifest into a repository, unless it is there: some registries let a tag be set but once."""
+        if await self._leads_to(repository, target, found.digest):
+            self._watch(Step("skip", repository, str(target), len(found.content)))
+        else:
+            await self._push_manifest(repository, target, found)
+
+    async def tag(self, place: Place, found: FetchedManifest) -> None:
+        """Let a tag lead to a manifest that is there."""
+        await self.bring_manifest(place.repository, place.tag, found)
+
+    async def _push_manifest(self, repository: str, target: str | Digest, found: FetchedManifest) -> None:
         if not self._is_dry:
             await self._destination.push_manifest(repository, target, found.content, found.media_type)
         action = "push" if isinstance(target, Digest) else "tag"
         self._watch(Step(action, repository, str(target), len(found.content)))
 
-    async def tag(self, place: Place, found: FetchedManifest) -> None:
-        """Let a tag lead to a manifest that is there."""
-        await self.push_manifest(place.repository, place.tag, found)
-
-    async def _has_manifest(self, repository: str, digest: Digest) -> bool:
+    async def _leads_to(self, repository: str, target: str | Digest, digest: Digest) -> bool:
         try:
-            await self._destination.head_manifest(repository, digest)
+            return (await self._destination.head_manifest(repository, target)).digest == digest
         except NotFound:
             return False
-        return True
 
     async def _copy_blob(self, origin: Origin, blob: Descriptor, repository: str, mountable: Sequence[str]) -> None:
         # Images share layers: who comes second finds it there.

@@ -109,8 +109,16 @@ async def test_what_is_there_is_left_alone(source: MemoryRegistry) -> None:
     before = len(destination.steps)
     second, steps = await publish(destination, publication(source))
     assert first == second
-    assert {kind for kind, _, _ in destination.steps[before:]} == {"manifest", "tag"}
-    assert [step.action for step in steps] == ["skip", "skip", "push", "tag"]
+    assert destination.steps[before:] == []
+    assert [step.action for step in steps] == ["skip"] * 4
+
+
+async def test_a_tag_that_leads_elsewhere_is_moved(source: MemoryRegistry) -> None:
+    destination = MemoryRegistry()
+    destination.fill(PLACE.repository, PC, tag=PLACE.tag)
+    index, steps = await publish(destination, publication(source))
+    assert destination.tags() == {"team/app:1": index.digest}
+    assert steps[-1] == Step("tag", "team/app", "1", len(index.content))
 
 
 async def test_dry_nothing_is_done_and_the_same_is_told(source: MemoryRegistry) -> None:
