@@ -15,7 +15,7 @@ from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.frontage import build_endpoint, build_tls, open_exchange
 from proxy.oci.references import normalise_registry
-from proxy.service.gathering import Gathered, gather
+from proxy.service.gathering import Gathered, gather, read_platform
 from proxy.service.publishing import Origin, Part, Place, Publication, Publisher, Step
 from proxy.storage.layout_rewriting import state_platform
 from proxy.storage.layout_source import LayoutSource
@@ -39,11 +39,13 @@ __all__ = [
     "Step",
     "gather",
     "open_registries",
+    "read_platform",
     "state_platform",
     "unpack_saved",
 ]
 
 PULL, PUSH = "pull", "pull,push"
+_BY_HAND = "name a user in its [[upstream]] of the configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,19 @@ class Registries:
         """
         return RegistryPusher(self._exchange(registry, PUSH), random.random)
 
-    def find_helper(self, registry: str) -> str | None:
-        """Answer the helper that keeps the password for a registry, where nobody else knows it."""
-        known = self._known.get(registry)
-        return None if known is not None and known.username else self._manner.logins.find_helper(registry)
+    def explain_login(self, registry: str) -> str:
+        """Say who one is at a registry that refused something, or what would have to be known of it."""
+        known, logins = self._known.get(registry), self._manner.logins
+        if known is not None and known.username:
+            return f"it was asked as {known.username!r}, as the configuration says"
+        if registry in logins.known:
+            return f"it was asked as {logins.known[registry].username!r}, who is logged in there"
+        helper = logins.find_helper(registry)
+        if helper is not None:
+            return f"its password is kept by docker-credential-{helper}, which polyarch does not run: {_BY_HAND}"
+        if registry in logins.identity_tokens:
+            return f"the login there is an identity token, which polyarch does not use: {_BY_HAND}"
+        return f"log in there by `docker login {registry}`"
 
     def _exchange(self, registry: str, actions: str) -> Exchange:
         found = self._open.get((registry, actions))

@@ -1,12 +1,14 @@
 """Registries opened by their names."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from proxy.config.docker_logins import Login, Logins
 from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.oci.digests import Digest
-from proxy.publication import is_on_this_machine, open_registries
+from proxy.publication import Manner, Registries, is_on_this_machine, open_registries
 from tests.fakes.pushable import Manners, pushable
 from tests.fakes.registry import MemoryRegistry
 from tests.lab.images import build_image
@@ -51,4 +53,20 @@ async def test_who_one_is_is_told_by_the_logins() -> None:
         async with open_registries(Settings(), logins) as registries:
             await registries.destination(name).has_blob("app", Digest.of(b""))
             assert server.scopes == ["repository:app:pull,push"]
-            assert (registries.find_helper(name), registries.find_helper("ghcr.io")) == (None, "desktop")
+
+
+def test_what_may_be_behind_a_refusal_is_told() -> None:
+    settings = Settings(upstream=(UpstreamSettings(name="registry.lan", username="robot", password="x"),))
+    logins = Logins({"quay.io": Login("me", "secret")}, {"ghcr.io": "desktop"}, frozenset({"azure.example"}))
+    registries = Registries(settings, Manner(logins, is_plain=False), AsyncExitStack())
+    told = {
+        name: registries.explain_login(name) for name in ("registry.lan", "quay.io", "ghcr.io", "azure.example", "x")
+    }
+    by_hand = "name a user in its [[upstream]] of the configuration"
+    assert told == {
+        "registry.lan": "it was asked as 'robot', as the configuration says",
+        "quay.io": "it was asked as 'me', who is logged in there",
+        "ghcr.io": f"its password is kept by docker-credential-desktop, which polyarch does not run: {by_hand}",
+        "azure.example": f"the login there is an identity token, which polyarch does not use: {by_hand}",
+        "x": "log in there by `docker login x`",
+    }

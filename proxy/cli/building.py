@@ -15,8 +15,7 @@ from proxy.build.steps import find_failed
 from proxy.builders.jobs import Builder, Job
 from proxy.cli.build_display import BuildWatch
 from proxy.cli.index import telling_helpers
-from proxy.config.docker_logins import read_logins
-from proxy.config.loading import read_environment
+from proxy.config.docker_logins import read_own_logins
 from proxy.config.schema import Settings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import BuildFailed, NotFound, UpstreamError
@@ -145,7 +144,7 @@ async def publish_all(order: Order, settings: Settings, folder: Path, wish: Wish
 
 
 def _opened(settings: Settings, *, is_plain: bool) -> AbstractAsyncContextManager[Registries]:
-    return open_registries(settings, read_logins(read_environment()), is_plain=is_plain)
+    return open_registries(settings, read_own_logins(), is_plain=is_plain)
 
 
 async def _tell_bases(order: Order, group: Group, routed: Routed, registries: Registries, watch: BuildWatch) -> None:

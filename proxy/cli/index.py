@@ -1,7 +1,9 @@
 """`polyarch index`: an index put together out of images that are there, and looked at."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +12,36 @@ from typing import Any
 import click
 
 from proxy.cli.cache import as_json_text, json_option
-from proxy.cli.index_display import as_fields, as_table, read_entries
+from proxy.cli.index_display import (
+    Shown,
+    as_fields,
+    as_steps,
+    as_table,
+    list_entries,
+    parse_shown,
+    read_old_platform,
+)
 from proxy.cli.options import read_settings
 from proxy.cli.tables import format_size
-from proxy.config.docker_logins import read_logins
-from proxy.config.loading import read_environment
+from proxy.config.docker_logins import read_own_logins
 from proxy.config.schema import Settings
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidReference, InvalidSetting, UpstreamRefused
+from proxy.oci.manifests import ImageManifest, Schema1Manifest
 from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
-from proxy.ports import FetchedManifest
-from proxy.publication import Part, Place, Publication, Publisher, Registries, Step, gather, open_registries
+from proxy.publication import (
+    Origin,
+    Part,
+    Place,
+    Publication,
+    Publisher,
+    Registries,
+    Step,
+    gather,
+    open_registries,
+    read_platform,
+)
 
 _CONFIG = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="The configuration file (TOML)."
@@ -94,7 +114,13 @@ def create(
     _check_once(wishes)
     order = _Order(target, wishes, tuple(map(_read_annotation, annotations)), is_dry=is_dry, is_forced=is_forced)
     steps = list[Step]()
-    told = asyncio.run(_create(settings, order, steps, is_plain=is_plain))
+
+    def watch(step: Step) -> None:
+        steps.append(step)
+        if not is_dry:
+            _tell(step)
+
+    told = asyncio.run(_create(settings, order, watch, is_plain=is_plain))
     click.echo(
         as_json_text({**told, "steps": [_step_fields(one) for one in steps]}) if as_json else _as_text(told, steps)
     )
@@ -109,27 +135,28 @@ def create(
 def show(reference: str, *, is_raw: bool, as_json: bool, is_plain: bool, config_file: Path | None) -> None:
     """Show what is under REF: an index with its images, or one image."""
     settings = read_settings(config_file, cache=None, upstream=None)
-    name = Reference.parse(reference)
-    found = asyncio.run(_fetch(settings, name, is_plain=is_plain))
+    shown = asyncio.run(_look(settings, Reference.parse(reference), is_raw=is_raw, is_plain=is_plain))
     if is_raw:
-        click.echo(found.content, nl=False)
+        click.echo(shown.found.content, nl=False)
     else:
-        parsed = read_entries(found)
-        click.echo(as_json_text(as_fields(name, found, parsed)) if as_json else as_table(name, found, parsed))
+        click.echo(as_json_text(as_fields(shown)) if as_json else as_table(shown))
 
 
-async def _create(settings: Settings, order: _Order, steps: list[Step], *, is_plain: bool) -> dict[str, Any]:
+async def _create(
+    settings: Settings, order: _Order, watch: Callable[[Step], None], *, is_plain: bool
+) -> dict[str, Any]:
     target = order.target
-    async with open_registries(settings, read_logins(read_environment()), is_plain=is_plain) as registries:
+    async with open_registries(settings, read_own_logins(), is_plain=is_plain) as registries:
         parts, notes = list[Part](), list[str]()
         for wish in order.wishes:
             source = registries.source(wish.reference.registry)
-            gathered = await gather(source, wish.reference, wish.platforms, is_forced=order.is_forced)
+            with telling_helpers(registries, wish.reference.registry):
+                gathered = await gather(source, wish.reference, wish.platforms, is_forced=order.is_forced)
             parts += gathered.parts
             notes += gathered.notes
         place = Place(target.repository, str(target.target))
         publication = Publication(target.registry, place, tuple(parts), annotations=order.annotations)
-        publisher = Publisher(registries.destination(target.registry), steps.append)
+        publisher = Publisher(registries.destination(target.registry), watch)
         with telling_helpers(registries, target.registry):
             written = await publisher.publish(publication, is_dry=order.is_dry)
     return {
@@ -147,26 +174,28 @@ async def _create(settings: Settings, order: _Order, steps: list[Step], *, is_pl
     }
 
 
-async def _fetch(settings: Settings, reference: Reference, *, is_plain: bool) -> FetchedManifest:
-    async with open_registries(settings, read_logins(read_environment()), is_plain=is_plain) as registries:
+async def _look(settings: Settings, reference: Reference, *, is_raw: bool, is_plain: bool) -> Shown:
+    async with open_registries(settings, read_own_logins(), is_plain=is_plain) as registries:
         with telling_helpers(registries, reference.registry):
             source = registries.source(reference.registry)
-            return await source.fetch_manifest(reference.repository, reference.target)
+            found = await source.fetch_manifest(reference.repository, reference.target)
+            if is_raw:
+                return Shown(reference, found, ())
+            document, platform = parse_shown(found), None
+            if isinstance(document, Schema1Manifest):
+                platform = read_old_platform(found.content)
+            elif isinstance(document, ImageManifest) and not document.artifact:
+                platform = await read_platform(document, Origin(reference.registry, reference.repository, source))
+            return Shown(reference, found, list_entries(document, found.content), platform)
 
 
 @contextmanager
 def telling_helpers(registries: Registries, registry: str) -> Iterator[None]:
-    """Say of a refusal what may be behind it: a password that only a helper knows."""
+    """Say of a refusal what may be behind it: who one is there, or a password that only a helper knows."""
     try:
         yield
     except UpstreamRefused as error:
-        helper = registries.find_helper(registry)
-        if helper is None:
-            raise UpstreamRefused(f"{error.message}; log in there by `docker login {registry}`") from error
-        raise UpstreamRefused(
-            f"{error.message}; its password is kept by docker-credential-{helper}, which polyarch does not run: name it"
-            f" in an [[upstream]] of the configuration"
-        ) from error
+        raise UpstreamRefused(f"{error.message}; {registries.explain_login(registry)}") from error
 
 
 def read_target(text: str) -> Reference:
@@ -211,12 +240,19 @@ def _step_fields(step: Step) -> dict[str, Any]:
 def _as_text(told: dict[str, Any], steps: Sequence[Step]) -> str:
     lines = [f"{one['platform']:<16} {one['digest']}" for one in told["platforms"]]
     lines += [f"note: {note}" for note in told["notes"]]
-    done = [one for one in steps if one.action in {"push", "mount", "skip"}]
-    counts = {action: [one for one in done if one.action == action] for action in ("push", "mount", "skip")}
-    pushed = sum(one.size for one in counts["push"])
+    if told["dry_run"]:
+        lines += ["", as_steps([(one.action, one.repository, one.what, one.size) for one in steps]), ""]
+    counts = Counter(one.action for one in steps)
+    pushed = sum(one.size for one in steps if one.action == "push")
     verb = "would publish" if told["dry_run"] else "published"
     lines.append(
-        f"{verb} {told['reference']} as {told['digest']}: {len(counts['push'])} pushed ({format_size(pushed)}),"
-        f" {len(counts['mount'])} mounted, {len(counts['skip'])} there already"
+        f"{verb} {told['reference']} as {told['digest']}: {counts['push']} pushed ({format_size(pushed)}),"
+        f" {counts['mount']} mounted, {counts['skip']} there already"
     )
     return "\n".join(lines)
+
+
+def _tell(step: Step) -> None:
+    """Say what was done to somebody who sits there; large layers take their time."""
+    if step.action != "skip" and sys.stderr.isatty():
+        click.echo(f"{step.action} {step.repository} {step.what} ({format_size(step.size)})", err=True)

@@ -1,18 +1,28 @@
 """What stands under a reference, for people and for scripts: an index entry by entry, or an image."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.cli.tables import Side, format_size, render_table
+from proxy.oci import media_types
 from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidManifest, UpstreamMisbehaved
-from proxy.oci.manifests import Descriptor, Document, ImageManifest, Index, parse_manifest
+from proxy.oci.errors import InvalidDigest, InvalidManifest, UpstreamMisbehaved
+from proxy.oci.manifests import (
+    Descriptor,
+    Document,
+    ImageManifest,
+    Index,
+    Schema1Manifest,
+    load_object,
+    parse_manifest,
+)
+from proxy.oci.platforms import Platform
 from proxy.oci.references import Reference
 from proxy.ports import FetchedManifest
 
-_COLUMNS = (("PLATFORM", Side.LEFT), ("DIGEST", Side.LEFT), ("SIZE", Side.RIGHT), ("KIND", Side.LEFT))
+_COLUMNS = (("PLATFORM", Side.LEFT), ("DIGEST", Side.LEFT), ("SIZE", Side.RIGHT), ("TYPE", Side.LEFT))
 _DIGITS = 12
 
 
@@ -20,71 +30,142 @@ _DIGITS = 12
 class Entry:
     """One line: an image of an index, or a part of an image."""
 
-    descriptor: Descriptor
     kind: str
+    """`image`, `index`, `attestation`, `artifact`; `config`, `layer`."""
+    digest: Digest
+    media_type: str
+    size: int | None
+    """None where the document does not tell."""
+    platform: Platform | None = None
+    attests: Digest | None = None
+    shared_by: int = 1
+    """How many entries lead to the same content."""
+
+    def __str__(self) -> str:
+        if self.attests is not None:
+            return f"attestation of {self.attests.encoded[:_DIGITS]}"
+        what = f"{_origin_of(self.media_type)}{self.kind}"
+        return f"{what}, shared by {self.shared_by}" if self.shared_by > 1 else what
 
 
-def read_entries(found: FetchedManifest) -> list[Entry]:
-    """Answer what a document leads to.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is under a reference."""
+
+    reference: Reference
+    found: FetchedManifest
+    entries: tuple[Entry, ...]
+    platform: Platform | None = None
+    """What one image is for, as its config says."""
+
+
+def parse_shown(found: FetchedManifest) -> Document:
+    """Read a document that is to be shown.
 
     Raises:
         UpstreamMisbehaved: It cannot be read.
     """
     try:
-        document = parse_manifest(found.content, found.media_type)
+        return parse_manifest(found.content, found.media_type)
     except InvalidManifest as error:
         raise UpstreamMisbehaved(f"{found.digest} cannot be read: {error}") from error
-    return list(_entries(document))
 
 
-def _entries(document: Document) -> list[Entry]:
+def list_entries(document: Document, content: bytes) -> tuple[Entry, ...]:
+    """Answer what a document leads to, in its own order."""
     match document:
         case Index(manifests=manifests):
             counts = Counter(one.digest for one in manifests)
-            return [Entry(one, _kind_of(one, counts)) for one in manifests]
-        case ImageManifest(config=config):
-            layers = [one for one in document.children if one.digest != config.digest]
-            return [Entry(config, "config"), *(Entry(one, "layer") for one in layers)]
+            return tuple(_listed(one, counts[one.digest]) for one in manifests)
+        case ImageManifest(config=config, layers=layers):
+            parts = [("config", config), *(("layer", one) for one in layers)]
+            return tuple(Entry(kind, one.digest, one.media_type, one.size) for kind, one in parts)
+        case Schema1Manifest():
+            return tuple(Entry("layer", digest, "", None) for digest in _list_old_layers(load_object(content)))
         case _:
-            return []
+            return ()
 
 
-def _kind_of(entry: Descriptor, counts: Counter[Digest]) -> str:
-    if entry.attests is not None:
-        return f"attestation of {_short(entry.attests)}"
-    kind = "index" if entry.is_index else "image"
-    return f"{kind}, shared by {counts[entry.digest]}" if counts[entry.digest] > 1 else kind
+def read_old_platform(content: bytes) -> Platform | None:
+    """Answer what an image of schema 1 says that it is for: it knows architectures, and no more."""
+    architecture = load_object(content).get("architecture")
+    return Platform("linux", architecture) if isinstance(architecture, str) and architecture else None
 
 
-def as_table(name: Reference, found: FetchedManifest, entries: Sequence[Entry]) -> str:
+def _listed(one: Descriptor, shared_by: int) -> Entry:
+    kind = "index" if one.is_index else "image"
+    if one.attests is not None:
+        kind = "attestation"
+    elif not one.is_runnable:
+        kind = "artifact"
+    return Entry(kind, one.digest, one.media_type, one.size, one.platform, one.attests, shared_by)
+
+
+def _list_old_layers(fields: Mapping[str, object]) -> Iterator[Digest]:
+    """Answer the layers of schema 1, which tells the uppermost first, and some of them often."""
+    layers = fields.get("fsLayers")
+    for layer in reversed(layers if isinstance(layers, list) else []):
+        try:
+            yield Digest.parse(str(layer.get("blobSum", "")) if isinstance(layer, dict) else "")
+        except InvalidDigest:
+            continue
+
+
+def _origin_of(media_type: str) -> str:
+    if media_type in media_types.DOCKER:
+        return "Docker "
+    return "OCI " if media_type in media_types.MANIFESTS else ""
+
+
+def as_table(shown: Shown) -> str:
     """Write it for people."""
-    head = f"{name}\n{found.digest}\n{found.media_type}, {len(found.content)} bytes"
-    rows = [
-        (str(one.descriptor.platform or "-"), _short(one.descriptor.digest), format_size(one.descriptor.size), one.kind)
-        for one in entries
-    ]
-    return f"{head}\n\n{render_table(_COLUMNS, rows)}" if rows else head
+    found = shown.found
+    lines = [str(shown.reference), str(found.digest), f"{found.media_type}, {len(found.content)} bytes"]
+    if shown.platform is not None:
+        lines.append(str(shown.platform))
+    if shown.entries:
+        rows = [
+            (
+                str(one.platform or "-"),
+                str(one.digest),
+                "-" if one.size is None else format_size(one.size),
+                str(one),
+            )
+            for one in shown.entries
+        ]
+        lines += ["", render_table(_COLUMNS, rows)]
+    return "\n".join(lines)
 
 
-def as_fields(name: Reference, found: FetchedManifest, entries: Sequence[Entry]) -> dict[str, Any]:
+def as_fields(shown: Shown) -> dict[str, Any]:
     """Write it for scripts."""
+    found = shown.found
     return {
-        "reference": str(name),
+        "reference": str(shown.reference),
         "digest": str(found.digest),
         "media_type": found.media_type,
         "size": len(found.content),
+        "platform": _text(shown.platform),
         "entries": [
             {
-                "platform": str(one.descriptor.platform) if one.descriptor.platform else None,
-                "digest": str(one.descriptor.digest),
-                "media_type": one.descriptor.media_type,
-                "size": one.descriptor.size,
-                "attests": str(one.descriptor.attests) if one.descriptor.attests else None,
+                "kind": one.kind,
+                "platform": _text(one.platform),
+                "digest": str(one.digest),
+                "media_type": one.media_type or None,
+                "size": one.size,
+                "attests": _text(one.attests),
+                "shared_by": one.shared_by,
             }
-            for one in entries
+            for one in shown.entries
         ],
     }
 
 
-def _short(digest: Digest) -> str:
-    return digest.encoded[:_DIGITS]
+def as_steps(rows: Sequence[tuple[str, str, str, int]]) -> str:
+    """Write what was done, or would be: the action, the repository, a tag or digest, and the size of each."""
+    columns = (("ACTION", Side.LEFT), ("REPOSITORY", Side.LEFT), ("WHAT", Side.LEFT), ("SIZE", Side.RIGHT))
+    return render_table(columns, [(action, where, what, format_size(size)) for action, where, what, size in rows])
+
+
+def _text(value: Platform | Digest | None) -> str | None:
+    return None if value is None else str(value)

@@ -7,11 +7,13 @@ containers-auth.json(5). Helpers that keep passwords elsewhere are programs of o
 import base64
 import binascii
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from proxy.config.loading import read_environment
 from proxy.oci.errors import InvalidSetting
 from proxy.oci.references import DOCKER_HUB, normalise_registry
 
@@ -35,6 +37,8 @@ class Logins:
     """By the registry's name."""
     helpers: Mapping[str, str] = field(default_factory=dict)
     """The helpers that keep passwords, by the registry's name; `*` for all others."""
+    identity_tokens: frozenset[str] = frozenset()
+    """The registries where a token was written down instead of a password."""
 
     def find_helper(self, registry: str) -> str | None:
         """Answer the helper that keeps the password for a registry which is not written down itself, if any does."""
@@ -43,17 +47,34 @@ class Logins:
         return self.helpers.get(registry, self.helpers.get("*"))
 
 
-def read_logins(environment: Mapping[str, str]) -> Logins:
+def read_own_logins() -> Logins:
+    """Read the files of whoever runs this.
+
+    Raises:
+        InvalidSetting: As `read_logins`.
+    """
+    return read_logins(read_environment(), user_id=os.getuid())
+
+
+def read_logins(environment: Mapping[str, str], *, user_id: int | None = None) -> Logins:
     """Read the files that the environment leads to; what an earlier one says counts.
+
+    Args:
+        environment: The environment variables.
+        user_id: Whose file is read where the environment names no runtime folder, as podman has it.
 
     Raises:
         InvalidSetting: A file is there, and is of no use.
     """
     known: dict[str, Login] = {}
     helpers: dict[str, str] = {}
-    for path in _list_files(environment):
+    identity_tokens: set[str] = set()
+    for path in _list_files(environment, user_id):
         fields = _read(path)
         for name, entry in _objects(fields.get("auths")).items():
+            if _objects(entry).get("identitytoken"):  # docker then asks with it, whatever else stands there
+                identity_tokens.add(_registry_of(name))
+                continue
             login = _read_login(entry, path)
             if login is not None:
                 known.setdefault(_registry_of(name), login)
@@ -61,15 +82,17 @@ def read_logins(environment: Mapping[str, str]) -> Logins:
             helpers.setdefault(_registry_of(name), str(helper))
         if isinstance(store := fields.get("credsStore"), str) and store:
             helpers.setdefault("*", store)
-    return Logins(known, helpers)
+    return Logins(known, helpers, frozenset(identity_tokens) - known.keys())
 
 
-def _list_files(environment: Mapping[str, str]) -> list[Path]:
+def _list_files(environment: Mapping[str, str], user_id: int | None) -> list[Path]:
     home = Path(environment.get("HOME", "~")).expanduser()
     runtime, named = environment.get("XDG_RUNTIME_DIR"), environment.get("REGISTRY_AUTH_FILE")
     files = [Path(named)] if named else []
     if runtime:
         files.append(Path(runtime) / "containers" / "auth.json")
+    elif user_id is not None:
+        files.append(Path("/run/containers") / str(user_id) / "auth.json")
     docker = environment.get("DOCKER_CONFIG")
     return [*files, (Path(docker) if docker else home / ".docker") / "config.json"]
 
@@ -100,11 +123,12 @@ def _registry_of(name: str) -> str:
 
 
 def _read_login(entry: object, path: Path) -> Login | None:
-    text = _objects(entry).get("auth")
-    if not isinstance(text, str) or not text:
-        return None  # its password is kept by a helper
+    fields = _objects(entry)
+    text, username, password = (fields.get(key) for key in ("auth", "username", "password"))
+    if not isinstance(text, str) or not text:  # Kubernetes takes them in clear, too; else a helper keeps them
+        return Login(username, password) if isinstance(username, str) and isinstance(password, str) else None
     try:
-        username, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+        name, colon, secret = base64.b64decode(text, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
         raise InvalidSetting(f"{path} has a login that cannot be read; log in again") from error
-    return Login(username, password.rstrip("\0")) if colon else None
+    return Login(name, secret.rstrip("\0")) if colon else None

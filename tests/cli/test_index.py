@@ -1,14 +1,21 @@
 """`polyarch index`, against a registry in memory."""
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from proxy.cli.index import _tell
+from proxy.oci.digests import Digest
+from proxy.ports import FetchedManifest
+from proxy.publication import Step
 from tests.cli.conftest import Invoke
 from tests.fakes.pushable import Manners, PushableServer, pushable_in_thread
 from tests.fakes.registry import MemoryRegistry
 from tests.lab.images import DOCKER_LIST, OCI_INDEX, build_image, build_index
+from tests.lab.schema1 import SIGNED, build_schema1
 from tests.service.bench import address
 
 PC, PI = build_image("linux/amd64", label="app"), build_image("linux/arm/v6", label="app")
@@ -66,6 +73,42 @@ def test_an_index_may_say_something_of_itself(invoke: Invoke, server: PushableSe
     assert shown["annotations"] == {"org.example.title": "a=b", "org.example.empty": ""}
 
 
+def test_dry_people_are_told_step_by_step(invoke: Invoke, server: PushableServer) -> None:
+    arguments = (f"{host(server)}/team/app:1", f"rpi,arm7={host(server)}/builds/app:pi")
+    lines = invoke("index", "create", *arguments, "--dry-run").stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("ACTION"))
+    rows = [tuple(line.split()[:3]) for line in lines[start + 1 :] if line and not line.startswith("would")]
+    blobs = [PI.config.digest, *(layer.digest for layer in PI.layers)]
+    assert sorted(rows[: len(blobs)]) == sorted(("mount", "team/app", digest) for digest in blobs)
+    index = lines[-1].split(" as ")[1].partition(": ")[0]
+    assert rows[len(blobs) :] == [
+        ("push", "team/app", PI.manifest.digest),
+        ("push", "team/app", index),
+        ("tag", "team/app", "1"),
+    ]
+
+
+def test_again_there_is_nothing_to_do(invoke: Invoke, server: PushableServer) -> None:
+    create(invoke, server)
+    before = list(server.registry.steps)
+    told = create(invoke, server)
+    assert server.registry.steps == before
+    assert {step["action"] for step in told["steps"]} == {"skip"}  # type: ignore[attr-defined]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("action", "is_told"), [("push", True), ("skip", False)])
+def test_who_sits_there_sees_each_step(monkeypatch: pytest.MonkeyPatch, action: str, *, is_told: bool) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    _tell(Step(action, "team/app", "sha256:abc", 2048))
+    assert terminal.getvalue() == ("push team/app sha256:abc (2.0 KiB)\n" if is_told else "")
+
+
 def test_people_are_told_in_words(invoke: Invoke, server: PushableServer) -> None:
     result = invoke("index", "create", f"{host(server)}/team/app:1", f"rpi,arm7={host(server)}/builds/app:pi")
     assert result.stdout.splitlines()[0] == f"linux/arm/v6     {PI.manifest.digest}"
@@ -76,7 +119,20 @@ def test_people_are_told_in_words(invoke: Invoke, server: PushableServer) -> Non
 
 def test_an_image_is_shown_by_its_parts(invoke: Invoke, server: PushableServer) -> None:
     result = invoke("index", "show", f"{host(server)}/builds/app:pi")
-    assert [line.split()[-1] for line in result.stdout.splitlines()[5:]] == ["config", *["layer"] * len(PI.layers)]
+    lines = result.stdout.splitlines()
+    assert lines[3] == "linux/arm/v6"
+    assert [line.split()[-1] for line in lines[6:]] == ["config", *["layer"] * len(PI.layers)]
+
+
+def test_schema_1_is_shown_too(invoke: Invoke, server: PushableServer) -> None:
+    content = build_schema1("builds/old", "1", PC.layers[0].digest).content
+    found = FetchedManifest(content, SIGNED, Digest.of(content))
+    server.registry.fill("builds/old", PC)
+    held = server.registry.repositories["builds/old"]
+    held.manifests[found.digest], held.tags["1"] = found, found.digest
+    fields = json.loads(invoke("index", "show", f"{host(server)}/builds/old:1", "--json").stdout)
+    assert (fields["media_type"], fields["platform"]) == (SIGNED, "linux/amd64")
+    assert [one["digest"] for one in fields["entries"]] == [PC.layers[0].digest]
 
 
 def test_attestations_and_nested_indexes_are_named(invoke: Invoke, server: PushableServer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config.docker_logins import Login, Logins, read_logins
+from proxy.config.docker_logins import Login, Logins, _list_files, read_logins, read_own_logins
 from proxy.oci.errors import InvalidSetting
 
 
@@ -60,3 +60,28 @@ def test_a_file_of_no_use_is_named(tmp_path: Path, content: str, reason: str) ->
 def test_what_is_no_login_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     assert read_logins({"DOCKER_CONFIG": str(tmp_path)}).known == {}
+
+
+def test_without_a_runtime_folder_podman_has_one_for_each_user(tmp_path: Path) -> None:
+    assert _list_files({"HOME": str(tmp_path)}, 1000) == [
+        Path("/run/containers/1000/auth.json"),
+        tmp_path / ".docker" / "config.json",
+    ]
+    assert _list_files({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "/run/user/1000"}, 1000)[0] == Path(
+        "/run/user/1000/containers/auth.json"
+    )
+    assert isinstance(read_own_logins(), Logins)
+
+
+def test_an_identity_token_is_no_password(tmp_path: Path) -> None:
+    token = {**auth("00000000-0000-0000-0000-000000000000:"), "identitytoken": "secret"}
+    write(tmp_path / "run" / "containers" / "auth.json", auths={"a.example": token, "b.example": token})
+    write(tmp_path / "docker" / "config.json", auths={"a.example": auth("me:1")})
+    found = read_logins({"XDG_RUNTIME_DIR": str(tmp_path / "run"), "DOCKER_CONFIG": str(tmp_path / "docker")})
+    assert (found.known, found.identity_tokens) == ({"a.example": Login("me", "1")}, frozenset({"b.example"}))
+
+
+def test_a_name_and_a_password_in_clear_will_do_as_in_kubernetes(tmp_path: Path) -> None:
+    auths = {"a.example": {"username": "me", "password": "p:w"}, "b.example": {"username": "me"}}
+    write(tmp_path / "config.json", auths=auths)
+    assert read_logins({"DOCKER_CONFIG": str(tmp_path)}).known == {"a.example": Login("me", "p:w")}

@@ -20,11 +20,13 @@ storage:
   delete: {{enabled: true}}
 http: {{addr: "{host}"}}
 """
+LOGIN = ("me", "secret")
+_HTPASSWD = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
 
 @dataclass(frozen=True, slots=True)
 class DockerRegistry:
-    """A running registry that asks nobody who they are and takes pushes."""
+    """A running registry that takes pushes."""
 
     host: str
     folder: Path
@@ -41,18 +43,29 @@ class DockerRegistry:
 
 
 @asynccontextmanager
-async def docker_registry(*, mirror_of: str | None = None, port: int | None = None) -> AsyncIterator[DockerRegistry]:
-    """Run a registry; with `mirror_of` it is a pull-through cache of that address, for comparison."""
+async def docker_registry(
+    *, mirror_of: str | None = None, port: int | None = None, is_guarded: bool = False
+) -> AsyncIterator[DockerRegistry]:
+    """Run a registry.
+
+    Args:
+        mirror_of: An address that it is a pull-through cache of, for comparison.
+        port: Where it listens; without, anywhere.
+        is_guarded: Whether it is for `LOGIN` alone; else it asks nobody who they are.
+    """
     binary = tools.require("docker-registry")
     folder = Path(tempfile.mkdtemp(prefix="polyarch-registry-"))
     host = f"127.0.0.1:{port or pick_free_port()}"
     config = _CONFIG.format(folder=folder, host=host)
     if mirror_of:
         config += f'proxy: {{remoteurl: "{mirror_of}"}}\n'
+    if is_guarded:
+        (folder / "htpasswd").write_text(_HTPASSWD)
+        config += f"auth: {{htpasswd: {{realm: lab, path: {folder}/htpasswd}}}}\n"
     (folder / "config.yml").write_text(config)
     program = Program(binary, "serve", str(folder / "config.yml"), log=folder / "log")
     try:
-        await program.wait_for_http(f"http://{host}/v2/")
+        await program.wait_for_http(f"http://{host}/")  # which is open to everybody
         yield DockerRegistry(host, folder, program)
     finally:
         await program.stop()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from tests.contracts.destination import DestinationContract
 from tests.fakes.clock import ManualClock
 from tests.fakes.pushable import Manners, pushable
 from tests.fakes.registry import MemoryRegistry
+from tests.lab import tools
 from tests.lab.clients import open_client
 from tests.lab.conftest import RunCli
 from tests.lab.content import AMD64, ARM64, ARM_V6, ARM_V7
 from tests.lab.engines import PC, PI_ZERO, docker_engine
+from tests.lab.hub import HubStandIn
+from tests.lab.hub.asked import Kind
+from tests.lab.hub.faults import Stall
 from tests.lab.images import build_image
-from tests.lab.programs import Program
+from tests.lab.programs import Finished, Program, run, wait_until
 from tests.lab.proxies import COMMAND, ENVIRONMENT
-from tests.lab.registry import DockerRegistry, docker_registry
+from tests.lab.registry import LOGIN, DockerRegistry, docker_registry
 from tests.upstream.wires import TableResolver, open_exchange
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -126,3 +131,85 @@ async def test_a_kill_in_the_middle_leaves_no_tag(registry: DockerRegistry, tmp_
         await asyncio.wait_for(manners.holding.wait(), 60)
         await command.kill()
         assert destination.tags() == {}
+
+
+async def has_no_tag(registry: DockerRegistry, repository: str) -> bool:
+    """Tell whether a registry has no tag in a repository, started anew if it was killed."""
+    program = Program(*registry.program.command, log=registry.folder / "log")
+    try:
+        await program.wait_for_http(f"{registry.url}/")
+        async with httpx.AsyncClient(base_url=registry.url, trust_env=False) as client:
+            answer = await client.get(f"/v2/{repository}/tags/list")
+            return answer.status_code == httpx.codes.NOT_FOUND or not answer.json()["tags"]
+    finally:
+        await program.stop()
+
+
+@pytest.mark.parametrize("victim", ["registry", "command"])
+async def test_a_registry_or_a_command_that_is_gone_half_way_leaves_no_tag(
+    registry: DockerRegistry, tmp_path: Path, victim: str
+) -> None:
+    """A large layer is on its way from another registry, which sends half of it."""
+    async with docker_registry() as destination, HubStandIn(registry.url) as source:
+        source.inject(Stall(0.5), kind=Kind.CDN, reference=PI_IMAGE.layers[-1].digest)
+        arguments = (f"{destination.host}/app:1", f"rpi={source.host}/builds/app:pi")
+        command = Program(*COMMAND, "index", "create", *arguments, log=tmp_path / "log", environment=ENVIRONMENT)
+        try:
+            await wait_until(partial(is_uploading, destination), seconds=60, purpose="an upload half-way")
+            await (destination.program if victim == "registry" else command).kill()
+            if victim == "registry":
+                await wait_until(partial(has_ended, command), seconds=60, purpose="the end of the command")
+                assert command.code == 1
+                assert command.log().splitlines() == [
+                    f"polyarch: {destination.host} cannot be asked now: connection refused"
+                ]
+        finally:
+            await command.kill()
+        await destination.program.kill()
+        assert await has_no_tag(destination, "app")
+
+
+async def is_uploading(registry: DockerRegistry) -> bool:
+    return any(path.stat().st_size for path in registry.folder.rglob("_uploads/*/data"))
+
+
+async def has_ended(program: Program) -> bool:
+    return program.code is not None
+
+
+@pytest.mark.parametrize("tool", ["podman", "skopeo", "crane"])
+async def test_who_is_logged_in_may_publish_and_see(registry: DockerRegistry, client_folder: Path, tool: str) -> None:
+    """Logins are read where podman, skopeo and crane (which writes docker's file) leave them."""
+    async with docker_registry(is_guarded=True) as guarded:
+        environment = {"HOME": str(client_folder), "DOCKER_CONFIG": str(client_folder), "XDG_RUNTIME_DIR": ""}
+        arguments = (f"{guarded.host}/library/app:1", f"rpi={registry.host}/builds/app:pi")
+
+        async def polyarch(*words: str) -> Finished:
+            return await run(*COMMAND, "index", *words, environment={**ENVIRONMENT, **environment})
+
+        refused = await polyarch("create", *arguments)
+        assert (refused.code, f"log in there by `docker login {guarded.host}`" in refused.stderr) == (1, True)
+        user, password = LOGIN
+        options = ("-u", user, "-p", password)
+        if tool == "crane":
+            login = (tools.require("crane"), "auth", "login", *options, guarded.host)
+        else:
+            file = client_folder / "containers" / "auth.json"
+            file.parent.mkdir()
+            environment["XDG_RUNTIME_DIR"] = str(client_folder)
+            login = (tools.require(tool), "login", "--tls-verify=false", *options, guarded.host)
+        (await run(*login, environment=environment)).check()
+        (await polyarch("create", *arguments)).check()
+        shown = (await polyarch("show", f"{guarded.host}/library/app:1")).check()
+        assert PI_IMAGE.manifest.digest in shown.stdout
+
+
+async def test_who_is_logged_in_by_a_wrong_password_is_told_so(registry: DockerRegistry, client_folder: Path) -> None:
+    async with docker_registry(is_guarded=True) as guarded:
+        auths = {guarded.host: {"username": "me", "password": "wrong"}}
+        (client_folder / "config.json").write_text(json.dumps({"auths": auths}))
+        environment = {**ENVIRONMENT, "DOCKER_CONFIG": str(client_folder), "XDG_RUNTIME_DIR": str(client_folder)}
+        create = (*COMMAND, "index", "create", f"{registry.host}/app:1", f"rpi={guarded.host}/app:1")
+        refused = await run(*create, environment=environment)
+        assert refused.code == 1
+        assert f"{guarded.host} cannot be asked now: it does not take the credentials" in refused.stderr
