@@ -3,9 +3,12 @@
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
+from tests.lab.buildkit import buildkit
 from tests.lab.clients import open_client
 from tests.lab.conftest import RunCli
 from tests.lab.content import ARM_V6, ARM_V7, Content
@@ -56,6 +59,43 @@ async def test_a_platform_in_the_path_is_what_the_client_gets(
     assert "/v2/linux-arm-v6/library/debian/manifests/jessie" in proxy.log()
 
 
+def as_k3s_writes(registries: str) -> str:
+    """Return the `hosts.toml` for Docker Hub that k3s makes of a `registries.yaml`.
+
+    As its `normalizeEndpointAddress` and its template say: k3s itself is not in the lab.
+    """
+    (endpoint,) = yaml.safe_load(registries)["mirrors"]["docker.io"]["endpoint"]
+    has_own_path = urlsplit(endpoint).path not in {"", "/", "/v2"}
+    url = endpoint if has_own_path else f"{endpoint.rstrip('/').removesuffix('/v2')}/v2"
+    lines = ['server = "https://registry-1.docker.io/v2"', 'capabilities = ["pull", "resolve", "push"]']
+    lines += [f'[host."{url}"]', 'capabilities = ["pull", "resolve"]', *(["override_path = true"] * has_own_path)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("options", "path"), [((), "/v2"), (("--platform", "rpi"), "/linux-arm-v6/v2")])
+@pytest.mark.parametrize("name", ["ctr", "ctr-2"])
+async def test_containerd_pulls_with_what_k3s_makes_of_its_file(
+    hub: HubStandIn,
+    start_proxy: StartProxy,
+    run_cli: RunCli,
+    content: Content,
+    client_folder: Path,
+    name: str,
+    options: tuple[str, ...],
+    path: str,
+) -> None:
+    proxy = await start_proxy(config=as_docker_hub(hub.url))
+    printed = (await run_cli("client-config", "k3s", "--proxy", proxy.url, *options)).check().stdout
+    async with AsyncExitStack() as stack:
+        client, prefix = await open_client(stack, name, client_folder, proxy.host)
+        (client_folder / "hosts/docker.io/hosts.toml").write_text(as_k3s_writes(printed))
+        got = await client.pull(f"{prefix}debian:jessie", ARM_V6)
+    assert got == content.image("arm32v6/debian:jessie").config.digest
+    requests = [line["path"] for line in map(json.loads, proxy.log().splitlines()) if line.get("kind") == "tag"]
+    assert requests
+    assert all(one.startswith(f"{path}/library/debian/manifests/jessie") for one in requests)
+
+
 async def test_docker_pulls_and_builds_through_the_proxy(
     hub: HubStandIn, start_proxy: StartProxy, run_cli: RunCli, content: Content, tmp_path: Path
 ) -> None:
@@ -75,3 +115,22 @@ async def test_docker_pulls_and_builds_through_the_proxy(
     requests = [json.loads(line) for line in proxy.log().splitlines()]
     # BuildKit tells nobody its platform.
     assert [line["evidence"] for line in requests if line.get("kind") == "tag"] == ["user-agent", "none"]
+
+
+@pytest.mark.parametrize("program", ["buildctl", "buildx"])
+async def test_buildkit_builds_through_the_proxy(
+    hub: HubStandIn, start_proxy: StartProxy, run_cli: RunCli, content: Content, tmp_path: Path, program: str
+) -> None:
+    """For two platforms at once, as nobody else asks: each gets its own base."""
+    proxy = await start_proxy(config=as_docker_hub(hub.url))
+    printed = (await run_cli("client-config", "buildkit", "--proxy", proxy.url)).check().stdout
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM debian:jessie\nCOPY Dockerfile /\n")
+    async with buildkit(tmp_path / "buildkit", printed) as running:
+        build = running.buildctl if program == "buildctl" else running.buildx
+        built = await build(source, ARM_V7, ARM_V6)
+    bases = {ARM_V7: "arm32v7/debian:jessie", ARM_V6: "arm32v6/debian:jessie"}
+    expected = {platform: content.image(name).layers[0].digest for platform, name in bases.items()}
+    assert {one.platform: one.layers[0] for one in built} == expected
+    assert "/v2/library/debian/manifests/jessie" in proxy.log()
