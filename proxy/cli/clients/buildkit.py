@@ -74,7 +74,7 @@ def review(text: str, proxy: ProxyAddress | None) -> Review:
     has_http = _table(registries.get(own.host)).get("http") is True
     if has_http or proxy is None or proxy.is_encrypted:
         return Review(addresses, own)
-    trouble = f'the proxy speaks HTTP, and BuildKit asks it by HTTPS: write [registry."{own.host}"] http = true'
+    trouble = f'the proxy speaks HTTP, and BuildKit asks it by HTTPS: write http = true below [registry."{own.host}"]'
     return Review(addresses, own, (trouble,))
 
 

@@ -124,7 +124,7 @@ def _http_troubles(own: ProxyAddress, insecure: list[str]) -> Iterator[str]:
     how = "written without http://" if is_bare else "missing"
     yield (
         f"insecure-registries: {own.host} is {how}, so docker build before Docker {25 if is_bare else 28} goes past "
-        f'the proxy: add "{wanted}"'
+        f'the proxy: add "{wanted}" to insecure-registries, and restart Docker'
     )
 
 

@@ -44,7 +44,7 @@ def test_what_is_written_is_in_order() -> None:
 def test_http_that_is_not_said_is_a_trouble() -> None:
     text = f'[registry."docker.io"]\nmirrors = ["{PLACE}"]\n'
     (trouble,) = review(text, address()).troubles
-    assert f'[registry."{PLACE}"] http = true' in trouble
+    assert f'write http = true below [registry."{PLACE}"]' in trouble
     assert review(text, None).troubles == ()
 
 

@@ -51,7 +51,10 @@ def test_one_file_of_a_client_is_enough() -> None:
 
 def test_a_trouble_comes_with_what_to_change() -> None:
     (found,) = review(docker('{"registry-mirrors": ["http://polyarch.lan:5000"]}'))
-    assert (found.grade, found.advice) == (Grade.WARN, 'add "http://polyarch.lan:5000"')
+    assert (found.grade, found.advice) == (
+        Grade.WARN,
+        'add "http://polyarch.lan:5000" to insecure-registries, and restart Docker',
+    )
     assert "insecure-registries: polyarch.lan:5000 is missing" in found.message
     text = '[host."http://polyarch.lan:5000"]\ncapabilities = ["pull"]\n'
     (found,) = review(FoundFile("containerd", "/hosts.toml", text))
