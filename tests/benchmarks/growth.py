@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.load import download, request_each, requests_per_second, requests_per_second_over
-from tests.benchmarks.rig import Server, StoredBlob, peak_memory_bytes
+from tests.benchmarks.rig import Server, StoredBlob, memory_bytes, peak_memory_bytes
 from tests.benchmarks.rows import Bench, Row, Sample
 from tests.benchmarks.warehouse import image_paths, stock
 from tests.lab.proxies import Proxy
@@ -64,6 +64,17 @@ async def _rate_with(bench: Bench, blobs: int, asked: str) -> float:
         return await requests_per_second_over(
             proxy.url, paths, bench.rig.folder, connections=CONNECTIONS, seconds=SECONDS
         )
+
+
+async def _start_with_nothing(bench: Bench) -> Sample:
+    started = time.perf_counter()
+    async with bench.rig.polyarch():
+        return Sample(time.perf_counter() - started)
+
+
+async def _idle_memory(bench: Bench) -> Sample:
+    async with bench.rig.polyarch() as proxy:
+        return Sample(memory_bytes(proxy.pid) / 1e6)
 
 
 async def _start(bench: Bench, *, blobs: int) -> Sample:
@@ -137,6 +148,8 @@ GROWTH: tuple[Row, ...] = (
         for asked, limit in LOWEST_RATE.items()
         for blobs in MANY
     ),
+    Row("idle: start with an empty cache", "s", "≤ 1", _at_most(1.0), _start_with_nothing),
+    Row("idle: memory with an empty cache", "MB", "≤ 70", _at_most(70), _idle_memory),
     *(
         Row(f"start with a catalog of {blobs:,} blobs", "s", "≤ 1", _at_most(1.0), partial(_start, blobs=blobs))
         for blobs in (FEW, *MANY)

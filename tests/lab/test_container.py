@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.lab import tools
-from tests.lab.bases import PC, PI, Machine, build_python_base, provide_wheels
+from tests.lab.bases import ARM_SERVER, PC, PI, PI_ZERO, Machine, build_python_base, provide_wheels
 from tests.lab.clients import Crane, put_in_place_of_hub
 from tests.lab.content import AMD64, ARM_V7, Content
 from tests.lab.engines.interpreters import register_interpreter
@@ -24,11 +24,22 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/polyarch"
-BASES = {PC: "library/python", PI: "arm32v7/python"}
-"""Where the base is for each processor: polyarch is what makes one image of the two."""
+BASES = {PC: "library/python", ARM_SERVER: "arm64v8/python", PI: "arm32v7/python", PI_ZERO: "arm32v6/python"}
+"""Where the base is for each processor: polyarch is what makes one image of them."""
 BASE_TAG = "3.13-alpine"
+PROCESSORS = {PC: "x86_64", ARM_SERVER: "aarch64", PI: "armv7l", PI_ZERO: "armv6l"}
+"""What Python says there that it runs on, by which pip chooses wheels."""
+# podman would raise these, which it may not where the lab runs in a container itself.
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+MIB = 1024 * 1024
 SIZE_LIMIT = 60_000_000
 """What polyarch and all that it needs may add to its base, unpacked."""
+MEASURE = """
+for name in cc gcc c99 clang tcc; do ! command -v $name || exit 1; done
+python3 -c 'import platform; print(platform.machine())'
+busybox du -sk /opt/polyarch
+"""
+"""Says that nothing here compiles, what machine this is, and what the installed polyarch takes."""
 PIP_CONFIG = "[global]\nno-index = true\nfind-links = /wheels\n"
 
 
@@ -73,10 +84,8 @@ class Builder:
         """Run the image as the compose file does, in front of an upstream; yield its address."""
         host = f"127.0.0.1:{pick_free_port()}"
         options = ("--network", "host", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
-        # podman would raise these, which it may not where the lab runs in a container itself.
-        limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
         more = ("--env", f"POLYARCH_SERVER_LISTEN={host}", "--name", "polyarch")
-        command = self.command("podman", "run", *options, *limits, *more, IMAGE, "serve", "--upstream", upstream)
+        command = self.command("podman", "run", *options, *LIMITS, *more, IMAGE, "serve", "--upstream", upstream)
         program = Program(*command, log=self.folder / "log", environment=self.environment)
         try:
             await program.wait_for_http(f"http://{host}/v2/", seconds=60)
@@ -98,7 +107,7 @@ def builder(client_folder: Path) -> Builder:
     return Builder(client_folder, environment)
 
 
-@pytest.mark.parametrize("machine", [PC, PI], ids=lambda machine: machine.platform)
+@pytest.mark.parametrize("machine", BASES, ids=lambda machine: machine.platform)
 async def test_the_container_is_built_through_polyarch_and_serves(
     builder: Builder,
     own_registry: DockerRegistry,
@@ -108,7 +117,7 @@ async def test_the_container_is_built_through_polyarch_and_serves(
     content: Content,
     machine: Machine,
 ) -> None:
-    if machine is PI:
+    if machine is not PC:
         await register_interpreter(machine.debian)
     base = Content({f"{BASES[machine]}:{BASE_TAG}": await build_python_base(machine)})
     await base.push(own_registry.url)
@@ -117,7 +126,13 @@ async def test_the_container_is_built_through_polyarch_and_serves(
     await builder.build(machine)
     assert f"/v2/library/python/manifests/{BASE_TAG}" in proxy.log()
     image, below = [await builder.inspect(name) for name in (IMAGE, f"docker.io/library/python:{BASE_TAG}")]
-    print(f"{machine.platform}: {image['Size'] - below['Size']} bytes upon its base")
+    shell = ("--rm", "--network", "host", "--entrypoint", "/bin/sh", *LIMITS, IMAGE, "-c", MEASURE)
+    processor, installed = (await builder.run("podman", "run", *shell)).splitlines()
+    added = image["Size"] - below["Size"]
+    print(
+        f"{machine.platform} ({processor}): {added / MIB:.1f} MiB upon its base, {installed.split()[0]} KiB installed"
+    )
+    assert processor == PROCESSORS[machine]
     assert image["Size"] - below["Size"] < SIZE_LIMIT
     # podman 4 does not tell the variant.
     assert (image["Os"], image["Architecture"]) == Platform.parse(machine.platform)[:2]

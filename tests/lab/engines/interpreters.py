@@ -10,7 +10,7 @@ _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # The start of an ELF header: class, byte order, version, ABI (ignored), type (executable or shared), machine.
 _MASK = rb"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 _HEADER = rb"\x7fELF\x%02x\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x%02x\x00"
-_MACHINES = {"armhf": ("qemu-arm", 1, 40), "arm64": ("qemu-aarch64", 2, 183)}
+_MACHINES = {"armel": ("qemu-arm", 1, 40), "armhf": ("qemu-arm", 1, 40), "arm64": ("qemu-aarch64", 2, 183)}
 
 
 async def register_interpreter(architecture: str) -> None:

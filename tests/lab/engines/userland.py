@@ -51,6 +51,7 @@ PYTHON = Userland(
     "python",
     (
         "busybox-static",
+        "libatomic1",
         "libbz2-1.0",
         "libc6",
         "libcrypt1",
