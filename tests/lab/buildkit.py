@@ -1,8 +1,10 @@
 """A BuildKit of the lab's own, and what gives it work: `buildctl`, and `docker buildx` by its remote driver."""
 
+import hashlib
+import io
 import json
 import tarfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,8 @@ class BuiltImage:
     config: Mapping[str, Any] = field(repr=False)
     layers: tuple[str, ...]
     """The digests of its layers, as they are in a registry; those of its base come first."""
+    files: Mapping[str, str] = field(repr=False)
+    """What its layers hold: by their names, the contents of files, and where links lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,8 @@ class BuildKit:
         (await run(*command, "--output", f"type=oci,dest={output}", seconds=_SECONDS)).check()
         return read_images(output)
 
-    async def buildx(self, context: Path, *platforms: str) -> tuple[BuiltImage, ...]:
-        """Build the Dockerfile in a folder by `docker buildx`; answer the image for each platform."""
+    async def buildx(self, context: Path, *platforms: str, file: Path | None = None) -> tuple[BuiltImage, ...]:
+        """Build the Dockerfile in a folder, or another one, by `docker buildx`; answer the image for each platform."""
         buildx = tools.require("docker-buildx")
         environment = {"DOCKER_CONFIG": f"{self.folder}/docker", "HOME": str(self.folder)}
         create = ("create", "--name", BUILDER, "--driver", "remote", self.address)
@@ -57,8 +61,8 @@ class BuildKit:
             (await run(buildx, *create, environment=environment)).check()
         output = self.folder / "buildx.tar"
         options = ("--builder", BUILDER, "--platform", ",".join(platforms), "--provenance=false", "--progress", "plain")
-        command = (buildx, "build", *options, "--output", f"type=oci,dest={output}", str(context))
-        (await run(*command, environment=environment, seconds=_SECONDS)).check()
+        place = ("--file", str(file or context / "Dockerfile"), "--output", f"type=oci,dest={output}", str(context))
+        (await run(buildx, "build", *options, *place, environment=environment, seconds=_SECONDS)).check()
         return read_images(output)
 
 
@@ -94,22 +98,33 @@ def read_images(archive: Path) -> tuple[BuiltImage, ...]:
     """Read the images of an OCI layout in a tar file, whether there is an index over them or not."""
     with tarfile.open(archive) as tar:
 
-        def read(digest: str) -> dict[str, Any]:
+        def read(digest: str) -> bytes:
             file = tar.extractfile(f"blobs/{digest.replace(':', '/')}")
             assert file is not None
-            return dict(json.load(file))
+            return file.read()
 
         index = tar.extractfile("index.json")
         assert index is not None
-        documents = [read(entry["digest"]) for entry in json.load(index)["manifests"]]
+        documents = [json.loads(read(entry["digest"])) for entry in json.load(index)["manifests"]]
         for document in documents[:]:
             if "manifests" in document:
                 documents.remove(document)
-                documents += [read(entry["digest"]) for entry in document["manifests"]]
-        return tuple(_read_image(document, read(document["config"]["digest"])) for document in documents)
+                documents += [json.loads(read(entry["digest"])) for entry in document["manifests"]]
+        return tuple(_read_image(document, read) for document in documents)
 
 
-def _read_image(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> BuiltImage:
+def _read_image(manifest: Mapping[str, Any], read: Callable[[str], bytes]) -> BuiltImage:
+    config = json.loads(read(manifest["config"]["digest"]))
     words = [config.get(key) for key in ("os", "architecture", "variant")]
     platform = "/".join(str(word) for word in words if word)
-    return BuiltImage(platform, config, tuple(layer["digest"] for layer in manifest["layers"]))
+    layers = tuple(layer["digest"] for layer in manifest["layers"])
+    files = {name: held for layer in layers for name, held in _read_layer(read(layer))}
+    return BuiltImage(platform, config, layers, files)
+
+
+def _read_layer(content: bytes) -> Iterator[tuple[str, str]]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as layer:
+        for entry in layer:
+            file = layer.extractfile(entry) if entry.isfile() else None
+            held = entry.linkname if file is None else hashlib.sha256(file.read()).hexdigest()
+            yield entry.name.removeprefix("./").rstrip("/"), f"{entry.type.decode()} {entry.mode:o} {held}"
