@@ -3,7 +3,6 @@
 What they need of Python packages is fetched beforehand into a folder, so that a build asks nobody.
 """
 
-import email
 import gzip
 import io
 import json
@@ -11,7 +10,7 @@ import shutil
 import sys
 import tarfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +55,9 @@ PI = Machine(
 ARM_SERVER = Machine(
     "arm64", "linux/arm64", ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 )
-PI_ZERO = Machine("armel", "linux/arm/v6", ("linux_armv6l",), from_source=("aiohttp", "pyyaml"), processor="arm1176")
+PI_ZERO = Machine("armel", "linux/arm/v6", ("linux_armv6l",), from_source=("pyyaml",), processor="arm1176")
 """Debian's armhf needs ARMv7; its armel is of ARMv5, and runs here. Of wheels, PyPI has those of pure Python for it."""
-_TO_BUILD = ("setuptools", "wheel", "cython", "pkgconfig")
+_TO_BUILD = ("setuptools", "wheel", "cython")
 
 
 async def build_python_base(machine: Machine) -> Image:
@@ -101,28 +100,18 @@ async def provide_wheels(machine: Machine, *, cache: Path = tools.CACHE) -> Path
 
 async def _download(machine: Machine, dependencies: list[str], folder: Path) -> None:
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder))
+    platforms = [f"--platform={tag}" for tag in machine.wheels]
     sources = [one for one in dependencies if one.startswith(machine.from_source)] if machine.from_source else []
     wanted = [one for one in dependencies if one not in sources] + list(_BUILD_BACKEND)
     try:
+        options = ("--only-binary=:all:", "--python-version=3.11", *platforms)
+        (await run(*pip, *options, *wanted, *(_TO_BUILD if sources else ()), seconds=240)).check()
         if sources:
             # Only these: what builds them is not to be built itself.
-            only = ("--no-deps", f"--no-binary={','.join(machine.from_source)}")
-            (await run(*pip, *only, *sources, seconds=240)).check()
-            wanted += [*_TO_BUILD, *_needs(folder)]
-        options = ("--only-binary=:all:", "--python-version=3.11", *(f"--platform={tag}" for tag in machine.wheels))
-        (await run(*pip, *options, *wanted, seconds=240)).check()
+            options = ("--no-deps", f"--no-binary={','.join(machine.from_source)}")
+            (await run(*pip, *options, *sources, seconds=240)).check()
     except CommandFailed as failure:
         tools.leave(f"the packages for {machine.platform} can't be fetched: {failure}")
-
-
-def _needs(folder: Path) -> Iterator[str]:
-    """Answer what the source distributions in a folder require, extras apart."""
-    for archive in folder.glob("*.tar.gz"):
-        with tarfile.open(archive) as tar:
-            file = tar.extractfile(f"{archive.name.removesuffix('.tar.gz')}/PKG-INFO")
-            assert file is not None
-            metadata = email.message_from_binary_file(file)
-        yield from (one for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one)
 
 
 def _pack(root: Path) -> bytes:

@@ -1,6 +1,7 @@
 """The Containerfile, built as it is upon a base pulled through polyarch, runs without rights and serves a pull."""
 
 import json
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tests.lab.bases import ARM_SERVER, PC, PI, PI_ZERO, Machine, build_python_b
 from tests.lab.clients import Crane, put_in_place_of_hub
 from tests.lab.content import AMD64, ARM_V7, Content
 from tests.lab.engines.interpreters import register_interpreter
+from tests.lab.engines.userland import PYTHON, provide_userland
 from tests.lab.hub import HubStandIn
 from tests.lab.images import Platform
 from tests.lab.programs import Program, pick_free_port, run
@@ -105,6 +107,14 @@ def builder(client_folder: Path) -> Builder:
         "HOME": str(client_folder),
     }
     return Builder(client_folder, environment)
+
+
+async def test_the_lab_s_pi_zero_refuses_what_is_of_armv7() -> None:
+    root, qemu = await provide_userland(PI.debian, PYTHON), tools.require("qemu-arm-static")
+    command = (qemu, "-L", str(root), f"{root}/usr/bin/python3.11", "-S", "-c", "print('runs')")
+    assert (await run(*command)).check().stdout == "runs\n"
+    refused = await run(*command, environment={"QEMU_CPU": PI_ZERO.processor})
+    assert (refused.code, refused.stdout) == (-signal.SIGILL, "")
 
 
 @pytest.mark.parametrize("machine", BASES, ids=lambda machine: machine.platform)
