@@ -13,6 +13,8 @@ from proxy.oci.platforms import Platform
 KEPT_LINES = 2000
 """How much of what a builder prints is kept for telling why it failed."""
 MAX_LINE_BYTES = 1 << 20
+END_SECONDS = 10
+"""How long a program that is told to end may take for it."""
 Tell = Callable[[str], None]
 """Told each line that a builder prints."""
 
@@ -84,12 +86,23 @@ async def run_builder(command: Sequence[str], tell: Tell) -> None:
             tell(printed[-1])
         code = await process.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
     if code:
         said = next((line for line in reversed(printed) if line.strip()), f"code {code}")
         raise BuildFailed(said.removeprefix("Error: ").removeprefix("ERROR: "), printed=tuple(printed))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a program that still runs; it is given the time to take away what it has begun."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 async def _next_line(stream: asyncio.StreamReader) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.builders import jobs
 from proxy.builders.jobs import Job, run_builder
 from proxy.oci.errors import BuildFailed
 from proxy.oci.platforms import Platform
@@ -55,12 +56,32 @@ async def test_a_line_without_an_end_is_no_failure() -> None:
     assert all(len(line) <= 1 << 20 for line in told)
 
 
-async def test_whoever_is_interrupted_leaves_nothing_running() -> None:
+WAIT = "print(os.getpid(), flush=True); time.sleep(60)"
+
+
+async def interrupt(script: str) -> int:
+    """Run a program that says its number, and stop waiting for it then."""
     told = asyncio.Queue[str]()
-    script = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    running = asyncio.ensure_future(run_builder(python(script), told.put_nowait))
+    running = asyncio.ensure_future(run_builder(python(f"import os, signal, sys, time; {script}"), told.put_nowait))
     pid = int(await told.get())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not is_there(pid)
+    return pid
+
+
+async def test_whoever_is_interrupted_leaves_nothing_running() -> None:
+    assert not is_there(await interrupt(WAIT))
+
+
+async def test_who_is_told_to_end_may_tidy_up_first(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.touch()
+    tidy = f"signal.signal(signal.SIGTERM, lambda *_: (os.unlink({str(left)!r}), sys.exit()))"
+    assert not is_there(await interrupt(f"{tidy}; {WAIT}"))
+    assert not left.exists()
+
+
+async def test_who_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "END_SECONDS", 0.1)
+    assert not is_there(await interrupt(f"signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"))

@@ -54,16 +54,23 @@ class BuildKit:
 
     async def buildx(self, context: Path, *platforms: str, file: Path | None = None) -> tuple[BuiltImage, ...]:
         """Build the Dockerfile in a folder, or another one, by `docker buildx`; answer the image for each platform."""
-        buildx = tools.require("docker-buildx")
-        environment = {"DOCKER_CONFIG": f"{self.folder}/docker", "HOME": str(self.folder)}
-        create = ("create", "--name", BUILDER, "--driver", "remote", self.address)
-        if not (self.folder / "docker/buildx/instances" / BUILDER).exists():
-            (await run(buildx, *create, environment=environment)).check()
+        buildx, environment = tools.require("docker-buildx"), await self.add_to(self.folder / "docker")
         output = self.folder / "buildx.tar"
-        options = ("--builder", BUILDER, "--platform", ",".join(platforms), "--provenance=false", "--progress", "plain")
+        options = ("--platform", ",".join(platforms), "--provenance=false", "--progress", "plain")
         place = ("--file", str(file or context / "Dockerfile"), "--output", f"type=oci,dest={output}", str(context))
         (await run(buildx, "build", *options, *place, environment=environment, seconds=_SECONDS)).check()
         return read_images(output)
+
+    async def add_to(self, folder: Path) -> dict[str, str]:
+        """Let `docker buildx` build here by what is in its `DOCKER_CONFIG`; answer the environment that says so."""
+        buildx, plugin = tools.require("docker-buildx"), folder / "cli-plugins" / "docker-buildx"
+        environment = {"BUILDX_BUILDER": BUILDER, "DOCKER_CONFIG": str(folder), "HOME": str(self.folder)}
+        if not plugin.exists():
+            plugin.parent.mkdir(parents=True)
+            plugin.symlink_to(buildx)
+            create = ("create", "--name", BUILDER, "--driver", "remote", self.address)
+            (await run(buildx, *create, environment={**environment, "BUILDX_BUILDER": ""})).check()
+        return environment
 
 
 @asynccontextmanager

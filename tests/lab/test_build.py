@@ -5,7 +5,8 @@ import os
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -143,6 +144,31 @@ async def test_the_forum_s_example_is_built_once_for_all_pis_and_each_engine_get
         name = f"{proxy.host}/library/debian:jessie"
         assert await workshop.run_image(name, "linux/amd64") == "x86_64"
         assert (await workshop.run_image(name, "linux/arm/v6")).startswith("armv")
+
+
+@pytest.mark.parametrize("has_buildx", [False, True], ids=["its own builder", "buildx"])
+async def test_docker_builds_it_too_and_runs_it_for_both(
+    workshop: Workshop, start_proxy: StartProxy, *, has_buildx: bool
+) -> None:
+    proxy = await start_proxy(config=in_place_of_hub(workshop.registry.url))
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(docker_engine(proxy.url))
+        environment = {"DOCKER_CONFIG": str(engine.folder / "client"), "DOCKER_HOST": f"unix://{engine.socket}"}
+        if has_buildx:
+            # The BuildKit within the engine wants a network of its own for each step, which engines here have not.
+            running = await stack.enter_async_context(buildkit(workshop.folder / "buildkit", ""))
+            environment |= await running.add_to(engine.folder / "client")
+        at_engine = replace(workshop, environment={**workshop.environment, **environment, "DOCKER_BUILDKIT": "0"})
+        told = await at_engine.build("debian:jessie", "--builder", "docker", "--dry-run")
+        assert ("docker buildx build --load" in told) is has_buildx
+        await at_engine.build("debian:jessie", "--builder", "docker")
+        found = await workshop.entries("debian:jessie")
+        assert len(found) == 5
+        assert len(set(found.values())) == 2
+        for platform, machine in (("linux/amd64", "x86_64"), ("linux/arm/v6", "armv")):
+            ran = await engine.docker("run", "--rm", "--pull", "always", "--platform", platform, "debian:jessie")
+            assert ran.check().stdout.startswith(machine)
+            assert (await engine.inspect("debian:jessie")).platform == platform
 
 
 async def test_what_is_built_upon_it_is_built_for_both_from_one_file(
