@@ -1,5 +1,5 @@
 """`python -m proxy`: the same as the `polyarch` command."""
 
-from proxy.cli import main
+from proxy.cli.root import main
 
 main()

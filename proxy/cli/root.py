@@ -1,27 +1,19 @@
-"""The `polyarch` command and its errors: exit code 0 done, 1 failed, 2 bad input."""
+"""The `polyarch` command and its errors: exit code 0 done, 1 failed, 2 bad input.
+
+A command is imported when it is called for: on a small machine, all of them together take seconds.
+"""
 
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from proxy import version
-from proxy.cli.build import build
-from proxy.cli.cache import cache
-from proxy.cli.cache_archives import export, import_archive
-from proxy.cli.cache_upkeep import gc, purge, verify
-from proxy.cli.client_config import client_config
-from proxy.cli.config import config
-from proxy.cli.dockerfile import dockerfile
-from proxy.cli.doctor import doctor
-from proxy.cli.index import index
-from proxy.cli.platforms import platforms
-from proxy.cli.resolve import resolve
-from proxy.cli.serve import serve
-from proxy.cli.warm import warm
 from proxy.oci.errors import ClientError, InvalidDockerfile, InvalidSetting, NotFound, Pinned, PolyarchError
 
 FAILED = 1
@@ -30,8 +22,44 @@ SIGNALLED = 128
 """With the signal's number: what a shell makes of it, too."""
 
 
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "serve": ("serve:serve",),
+    "resolve": ("resolve:resolve",),
+    "platforms": ("platforms:platforms",),
+    "config": ("config:config",),
+    "cache": (
+        "cache:cache",
+        *(f"cache_upkeep:{name}" for name in ("purge", "verify", "gc")),
+        *(f"cache_archives:{name}" for name in ("export", "import_archive")),
+    ),
+    "warm": ("warm:warm",),
+    "dockerfile": ("dockerfile:dockerfile",),
+    "index": ("index:index",),
+    "build": ("build:build",),
+    "client-config": ("client_config:client_config",),
+    "doctor": ("doctor:doctor",),
+}
+"""Where each command is, by module and name; after a group, those of its commands that are in other modules."""
+
+
 class _Commands(click.Group):
     """A group that says errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Answer the names of all commands, imported or not."""
+        return sorted({*super().list_commands(ctx), *_COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Answer a command by its name, importing it the first time; None if there is none."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None or cmd_name not in _COMMANDS:
+            return command
+        command, *others = map(_import_command, _COMMANDS[cmd_name])
+        if isinstance(command, click.Group):
+            for other in others:
+                command.add_command(other)
+        self.add_command(command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -50,19 +78,11 @@ def cli() -> None:
     """One image name, every CPU: a pull-through registry proxy."""
 
 
-cli.add_command(serve)
-cli.add_command(resolve)
-cli.add_command(platforms)
-cli.add_command(config)
-cli.add_command(cache)
-cli.add_command(warm)
-cli.add_command(dockerfile)
-cli.add_command(index)
-cli.add_command(build)
-cli.add_command(client_config)
-cli.add_command(doctor)
-for command in (purge, verify, gc, export, import_archive):
-    cache.add_command(command)
+def _import_command(place: str) -> click.Command:
+    module, _, name = place.partition(":")
+    command = getattr(import_module(f"proxy.cli.{module}"), name)
+    assert isinstance(command, click.Command)
+    return command
 
 
 def main() -> None:

@@ -20,6 +20,17 @@ def test_help_names_every_command(invoke: Invoke) -> None:
         assert f"  {name}" in result.output
 
 
+def test_only_the_command_that_is_called_for_is_imported() -> None:
+    """The server needs nothing of the builders; the version needs nothing at all."""
+    listed = "import sys, proxy.cli.root as root; sys.argv[1:] = {}; {}; print(*sys.modules, file=sys.stderr)"
+    run = "\ntry: root.main()\nexcept SystemExit: pass\n"
+    for arguments, unwanted in ((["--version"], "aiohttp"), (["serve", "--help"], "proxy.builders")):
+        script = listed.replace("; {}; ", run).format(arguments)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert unwanted not in done.stderr.split()
+        assert "click" in done.stderr.split()
+
+
 def test_the_version_is_the_distribution_s(invoke: Invoke) -> None:
     assert VERSION in invoke("--version").output
 

@@ -106,12 +106,17 @@ BAD: list[tuple[Callable[[object], object], object]] = [
 ]
 
 
-@pytest.mark.parametrize(("parse", "value", "meant"), GOOD, ids=lambda value: str(value)[:40])
+def name_of(value: object) -> str:
+    """Name a value in a test's name, in the same way in every process."""
+    return str(getattr(value, "__name__", value))[:40]
+
+
+@pytest.mark.parametrize(("parse", "value", "meant"), GOOD, ids=name_of)
 def test_a_good_value_is_what_it_means(parse: Callable[[object], object], value: object, meant: object) -> None:
     assert parse(value) == meant
 
 
-@pytest.mark.parametrize(("parse", "value"), BAD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("parse", "value"), BAD, ids=name_of)
 def test_a_bad_value_says_what_would_do(parse: Callable[[object], object], value: object) -> None:
     with pytest.raises(InvalidSetting) as caught:
         parse(value)
