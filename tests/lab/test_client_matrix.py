@@ -28,7 +28,12 @@ from tests.lab.programs import CommandFailed, run
 from tests.lab.proxies import Proxy, StartProxy, as_docker_hub
 from tests.lab.registry import DockerRegistry
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("one proxy, one table"),
+]
 
 STRANGERS_PATTERN = """\
 [[candidates.template]]
