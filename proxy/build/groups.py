@@ -1,11 +1,12 @@
 """Which architectures are built once, and which are tagged on: an image is neither built nor stored again for those."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy.arch.compatibility import can_run
 from proxy.build.conditions import Architecture, Dockerfile
 from proxy.build.rendering import Rendering, render
+from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 
 
@@ -30,28 +31,34 @@ class Group:
 
 
 def list_groups(dockerfile: Dockerfile, targets: Iterable[Platform]) -> tuple[Group, ...]:
-    """Answer the builds that it takes to serve some platforms.
+    """Answer the builds that it takes to serve some platforms, whichever order these are named in.
 
     Of the platforms that a group serves, it is built for the one whose images all the others run: the proposal's `arm7
-    arm8 arm8.1 rpi` are built once, for `rpi`.
+    arm8 arm8.1 rpi` are built once, for `rpi`. What is tagged on is not built for itself.
 
     Raises:
         InvalidDockerfile: Two groups claim the same architecture.
     """
-    groups: list[Group] = []
-    owners: dict[Platform, Group] = {}
+    groups: dict[Platform, Group] = {}
     for target in dict.fromkeys(platform.normalised() for platform in targets):
-        if target in owners:
-            continue
         group = _group_of(dockerfile, render(dockerfile, target))
-        for platform in group.platforms:
-            if platform in owners:
-                word = _word_for(platform, group, owners[platform])
-                reason = f"{platform} is served by the build for {owners[platform].platform} already"
-                raise dockerfile.fault(reason, word.word)
-            owners[platform] = group
-        groups.append(group)
-    return tuple(groups)
+        # The same build, where one of those that it serves is not among those that are tagged on.
+        known = groups.get(group.platform, group)
+        groups[group.platform] = replace(group, tagged=tuple(dict.fromkeys((*known.tagged, *group.tagged))))
+    owners: dict[Platform, Group] = {}
+    for group in groups.values():
+        for claim in group.rendering.tags:
+            owner = owners.setdefault(claim.platform.normalised(), group)
+            if owner is not group:
+                raise _conflict(dockerfile, claim, owner)
+    for group in list(groups.values()):
+        owner = owners.get(group.platform, group)
+        if owner is not group and group.rendering.tags:
+            claim = next(one for one in owner.rendering.tags if one.platform.normalised() == group.platform)
+            raise _conflict(dockerfile, claim, group)
+        if owner is not group:
+            del groups[group.platform]
+    return tuple(groups.values())
 
 
 def _group_of(dockerfile: Dockerfile, rendering: Rendering) -> Group:
@@ -71,9 +78,6 @@ def _leads(dockerfile: Dockerfile, platform: Platform, members: list[Platform], 
     return (own.text, own.tags) == (rendering.text, rendering.tags)
 
 
-def _word_for(platform: Platform, group: Group, owner: Group) -> Architecture:
-    for rendering in (group.rendering, owner.rendering):
-        for one in rendering.tags:
-            if one.platform.normalised() == platform:
-                return one
-    raise AssertionError(f"nobody has named {platform}")
+def _conflict(dockerfile: Dockerfile, claim: Architecture, owner: Group) -> InvalidDockerfile:
+    platform = claim.platform.normalised()
+    return dockerfile.fault(f"{platform} is served by the build for {owner.platform} already", claim.word)

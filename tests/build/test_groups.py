@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from proxy.arch.compatibility import can_run
 from proxy.build.conditions import read_dockerfile
-from proxy.build.groups import list_groups
+from proxy.build.groups import Group, list_groups
 from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 from tests.build.dockerfiles import FORUM, conditional
@@ -57,6 +57,34 @@ def test_no_architecture_is_served_by_two(text: str, targets: tuple[str, ...], l
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
+TAGS_ARM7 = "IFARCH x86-64\nTAGARCH arm7\nENDIFARCH\n"
+
+
+def test_what_is_tagged_on_is_not_built_for_itself_in_whichever_order_they_are_named() -> None:
+    text = f"FROM scratch\n{TAGS_ARM7}"
+    assert groups(text, "linux/amd64", "linux/arm/v7") == [("linux/amd64", "linux/arm/v7")]
+    assert groups(text, "linux/arm/v7", "linux/amd64") == [("linux/amd64", "linux/arm/v7")]
+
+
+@pytest.mark.parametrize("targets", [("linux/amd64", "linux/arm/v7"), ("linux/arm/v7", "linux/amd64")])
+@pytest.mark.parametrize("tagged", ["amd64", "arm6"])
+def test_what_is_tagged_on_has_no_tags_of_its_own(tagged: str, targets: tuple[str, str]) -> None:
+    text = f"{TAGS_ARM7}IFARCH arm7\nTAGARCH {tagged}\nENDIFARCH\n"
+    with pytest.raises(InvalidDockerfile, match="is served by the build for linux/a.* already") as caught:
+        groups(text, *targets)
+    assert caught.value.line in {2, 5}
+
+
+def test_one_build_serves_who_tags_and_who_is_tagged() -> None:
+    every = ("linux/arm/v6", "linux/arm/v7", "linux/arm64")
+    for targets in (every[1:], reversed(every[1:])):
+        assert {frozenset(group) for group in groups("TAGARCH arm6 arm7\n", *targets)} == {frozenset(every)}
+
+
+def _served(found: tuple[Group, ...]) -> dict[str, set[Platform]]:
+    return {str(group.platform): set(group.tagged) for group in found}
+
+
 @given(conditional, st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=4))
 def test_every_target_is_served_once_or_there_is_a_reason(text: str, targets: list[Platform]) -> None:
     dockerfile = read_dockerfile(text)
@@ -64,6 +92,7 @@ def test_every_target_is_served_once_or_there_is_a_reason(text: str, targets: li
         found = list_groups(dockerfile, targets)
     except InvalidDockerfile:
         return
+    assert _served(found) == _served(list_groups(dockerfile, reversed(targets)))
     served = [platform for group in found for platform in group.platforms]
     assert len(served) == len(set(served))
     assert set(served) >= {target.normalised() for target in targets}
