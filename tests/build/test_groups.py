@@ -70,7 +70,7 @@ def test_what_is_tagged_on_is_not_built_for_itself_in_whichever_order_they_are_n
 @pytest.mark.parametrize("tagged", ["amd64", "arm6"])
 def test_what_is_tagged_on_has_no_tags_of_its_own(tagged: str, targets: tuple[str, str]) -> None:
     text = f"{TAGS_ARM7}IFARCH arm7\nTAGARCH {tagged}\nENDIFARCH\n"
-    with pytest.raises(InvalidDockerfile, match="is served by the build for linux/a.* already") as caught:
+    with pytest.raises(InvalidDockerfile, match="is served by the build for") as caught:
         groups(text, *targets)
     assert caught.value.line in {2, 5}
 
