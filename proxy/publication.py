@@ -19,7 +19,7 @@ from proxy.service.gathering import Gathered, gather, read_platform
 from proxy.service.publishing import Origin, Part, Place, Publication, Publisher, Step
 from proxy.storage.layout_rewriting import state_platform
 from proxy.storage.layout_source import LayoutSource
-from proxy.storage.saved_images import unpack_saved
+from proxy.storage.saved_images import adopt_directory, unpack_saved
 from proxy.upstream.authorization import Credentials
 from proxy.upstream.client import RegistryClient
 from proxy.upstream.exchange import Exchange
@@ -37,6 +37,7 @@ __all__ = [
     "Publisher",
     "Registries",
     "Step",
+    "adopt_directory",
     "gather",
     "open_registries",
     "read_platform",

@@ -39,43 +39,53 @@ def list_groups(dockerfile: Dockerfile, targets: Iterable[Platform]) -> tuple[Gr
     Raises:
         InvalidDockerfile: Two groups claim the same architecture.
     """
-    groups: dict[Platform, Group] = {}
-    for target in dict.fromkeys(platform.normalised() for platform in targets):
-        group = _group_of(dockerfile, render(dockerfile, target))
-        # The same build, where one of those that it serves is not among those that are tagged on.
-        known = groups.get(group.platform, group)
-        groups[group.platform] = replace(group, tagged=tuple(dict.fromkeys((*known.tagged, *group.tagged))))
+    groups = _merge(_group_of(dockerfile, target) for target in dict.fromkeys(one.normalised() for one in targets))
     owners: dict[Platform, Group] = {}
-    for group in groups.values():
+    for group in groups:
         for claim in group.rendering.tags:
             owner = owners.setdefault(claim.platform.normalised(), group)
             if owner is not group:
                 raise _conflict(dockerfile, claim, owner)
-    for group in list(groups.values()):
-        owner = owners.get(group.platform, group)
-        if owner is not group and group.rendering.tags:
-            claim = next(one for one in owner.rendering.tags if one.platform.normalised() == group.platform)
-            raise _conflict(dockerfile, claim, group)
-        if owner is not group:
-            del groups[group.platform]
-    return tuple(groups.values())
+    for group in groups:
+        for platform in group.platforms:
+            owner = owners.get(platform, group)
+            if owner is not group and group.rendering.tags:
+                claim = next(one for one in owner.rendering.tags if one.platform.normalised() == platform)
+                raise _conflict(dockerfile, claim, group)
+    return tuple(group for group in groups if owners.get(group.platform, group) is group)
 
 
-def _group_of(dockerfile: Dockerfile, rendering: Rendering) -> Group:
+def _group_of(dockerfile: Dockerfile, target: Platform) -> Group:
+    rendering = render(dockerfile, target)
     tags = [one.platform.normalised() for one in rendering.tags]
     # The order of the file, whichever of them was asked for.
-    members = list(dict.fromkeys(tags if rendering.platform in tags else (rendering.platform, *tags)))
-    leader = next((one for one in members if _leads(dockerfile, one, members, rendering)), rendering.platform)
-    built = rendering if leader == rendering.platform else render(dockerfile, leader)
-    return Group(built, tuple(one for one in members if one != leader))
+    members = list(dict.fromkeys(tags if target in tags else (target, *tags)))
+    leaders = (one for one in members if all(can_run(member, one) for member in members))
+    built = next((made for one in leaders if _is_alike(made := render(dockerfile, one), rendering)), rendering)
+    return Group(built, tuple(one for one in members if one != built.platform))
 
 
-def _leads(dockerfile: Dockerfile, platform: Platform, members: list[Platform], rendering: Rendering) -> bool:
-    """Tell whether the image for a platform is the one that is wanted, and runs on all others."""
-    if not all(can_run(member, platform) for member in members):
+def _merge(found: Iterable[Group]) -> list[Group]:
+    """Make one of what is the same build: it was found from several of those that it serves."""
+    groups: dict[Platform, Group] = {}
+    for group in found:
+        known = groups.get(group.platform, group)
+        groups[group.platform] = replace(group, tagged=tuple(dict.fromkeys((*known.tagged, *group.tagged))))
+    return [one for one in groups.values() if not any(_is_part(one, other) for other in groups.values())]
+
+
+def _is_part(group: Group, other: Group) -> bool:
+    """Tell whether a build, as it was found from one that is tagged on, is another one's."""
+    if not group.rendering.tags or not _is_alike(group.rendering, other.rendering):
         return False
-    own = render(dockerfile, platform)
-    return (own.text, own.tags) == (rendering.text, rendering.tags)
+    if set(group.platforms) == set(other.platforms):  # nobody's image runs on all: that of who is named first is built
+        places = {one.platform.normalised(): place for place, one in enumerate(group.rendering.tags)}
+        return places.get(other.platform, -1) < places.get(group.platform, -1)
+    return set(group.platforms) < set(other.platforms)
+
+
+def _is_alike(rendering: Rendering, other: Rendering) -> bool:
+    return (rendering.text, rendering.tags) == (other.text, other.tags)
 
 
 def _conflict(dockerfile: Dockerfile, claim: Architecture, owner: Group) -> InvalidDockerfile:

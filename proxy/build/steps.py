@@ -14,8 +14,8 @@ _STEPS = (
     # BuildKit: stages go by their names or as stage-0, and may be built side by side.
     re.compile(r"#\d+ \[(?:\S+/\S+ )?(?:(?P<stage>[^\]\s/]+) +)?(?P<number>\d+)/(?P<count>\d+)\] (?P<text>.*)"),
 )
-_PLACE = re.compile(r"Dockerfile\S*:(?P<line>\d+)")
-"""BuildKit's last words, since 0.10."""
+_PLACE = re.compile(r"Dockerfile\S*:(?P<line>\d+)|.*\bparse error (?:on )?line (?P<unread>\d+)\b.*")
+"""BuildKit's last words, since 0.10; and what it, and Docker's own builder, say of what they cannot read."""
 _FAILED = re.compile(r" > \[[^\]]*\] (?P<text>.*):")
 """And before: the instruction, without its line."""
 
@@ -44,8 +44,9 @@ def read_step(line: str) -> Step | None:
 def find_failed(text: str, printed: Sequence[str]) -> Statement | None:
     """Answer the instruction of a Dockerfile that a builder failed at, or None where that is not clear."""
     statements = [one for one in read_statements(text) if one.words]
-    if any(line.startswith("#") and read_step(line) for line in printed):
-        return _find_told(statements, printed)
+    told = _find_told(statements, printed)
+    if told is not None or any(line.startswith("#") and read_step(line) for line in printed):
+        return told
     begun = [step for step in map(read_step, printed) if step is not None]
     if not begun:
         return None
@@ -65,7 +66,7 @@ def _find_told(statements: Iterable[Statement], printed: Iterable[str]) -> State
     """Answer the instruction that BuildKit names: by its line, or by its text where only one has it."""
     for line in reversed(list(printed)):
         if (found := _PLACE.fullmatch(line.strip())) is not None:
-            number = int(found["line"])
+            number = int(found["line"] or found["unread"])
             return next((one for one in statements if one.line <= number < one.line + len(one.lines)), None)
         if (found := _FAILED.fullmatch(line)) is not None:
             told = found["text"].split()

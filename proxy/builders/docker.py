@@ -34,14 +34,14 @@ class Docker:
         """Build an image."""
         await run_builder(await self.find_command(job), tell)
 
-    async def export(self, name: str, folder: Path) -> None:
-        """Write an image of the store into a folder, as an OCI image layout."""
+    async def export(self, image: str, folder: Path) -> None:
+        """Write an image of the store, by its ID or a name, into a folder, as an OCI image layout."""
         saved = folder.with_suffix(".tar")
-        await run_builder((self._program, "save", f"--output={saved}", name), _ignore)
+        await run_builder((self._program, "save", f"--output={saved}", image), _ignore)
         try:
             await asyncio.to_thread(self._unpack, saved, folder)
         except InvalidSetting as error:
-            raise BuildFailed(f"what docker saved of {name} cannot be used: {error}") from error
+            raise BuildFailed(f"what docker saved of {image} cannot be used: {error}") from error
         finally:
             saved.unlink(missing_ok=True)
 

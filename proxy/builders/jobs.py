@@ -29,6 +29,8 @@ class Job:
     platform: Platform
     name: str
     """What it is called in the builder's store."""
+    id_file: Path
+    """Where the builder writes what the image is, whatever its name leads to by then."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
     allows_http: bool = False
@@ -36,9 +38,25 @@ class Job:
 
     def list_options(self) -> list[str]:
         """Answer the options that all builders take."""
-        options = [f"--file={self.file}", f"--platform={self.platform}", f"--tag={self.name}"]
+        options = [
+            f"--file={self.file}",
+            f"--platform={self.platform}",
+            f"--tag={self.name}",
+            f"--iidfile={self.id_file}",
+        ]
         options += [f"--build-arg={name}={value}" for name, value in self.arguments.items()]
         return options + ([f"--target={self.target}"] if self.target else [])
+
+    def read_id(self) -> str:
+        """Answer the image that was built, as hex digits.
+
+        Raises:
+            BuildFailed: The builder has not said.
+        """
+        try:
+            return self.id_file.read_text().strip().removeprefix("sha256:")
+        except OSError as error:
+            raise BuildFailed(f"the builder does not say what it built of {self.name}: {error.strerror}") from error
 
 
 class Builder(Protocol):
@@ -56,8 +74,8 @@ class Builder(Protocol):
         """
         ...
 
-    async def export(self, name: str, folder: Path, /) -> None:
-        """Write an image of the store into a folder, as an OCI image layout.
+    async def export(self, image: str, folder: Path, /) -> None:
+        """Write an image of the store, by its ID or a name, into a folder, as an OCI image layout.
 
         Raises:
             BuildFailed: It cannot be done.

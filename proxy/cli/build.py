@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from proxy.build.checks import as_error, find_problems
+from proxy.build.checks import as_error, find_misfits, find_problems
 from proxy.build.conditions import Dockerfile
 from proxy.build.groups import Group, list_groups
 from proxy.builders.buildah import Buildah
@@ -25,7 +25,7 @@ from proxy.cli.dockerfile import list_targets, read_conditional
 from proxy.cli.index import read_target
 from proxy.config.schema import Settings
 from proxy.oci.errors import InvalidSetting
-from proxy.publication import unpack_saved
+from proxy.publication import adopt_directory, unpack_saved
 
 BUILDERS = ("buildah", "podman", "docker")
 """Those that are known, and which is taken first."""
@@ -59,8 +59,10 @@ def build(context: Path, *, name: str, is_pushed: bool, is_dry: bool, config_fil
     machine's, as by any builder. Builds stay in the builder's store as NAME:TAG-amd64 and so on. With --push, they are
     published by digest, and NAME:TAG is set to an index over them when all of them are there.
     """
-    settings, dockerfile = read_conditional(wanted["file"] or context / "Dockerfile", config_file)
+    file, target = wanted["file"] or context / "Dockerfile", read_target(name)
+    settings, dockerfile = read_conditional(file, config_file)
     order = Order(
+        file,
         dockerfile,
         _plan(settings, dockerfile, wanted["platforms"]),
         name=_with_tag(name),
@@ -71,7 +73,7 @@ def build(context: Path, *, name: str, is_pushed: bool, is_dry: bool, config_fil
         proxy=_read_proxy(wanted["proxy"]),
     )
     in_namespaces = wanted["layout"] == NAMESPACES
-    wish = Wish(read_target(name), in_namespaces, wanted["is_plain"]) if is_pushed else None
+    wish = Wish(target, in_namespaces, wanted["is_plain"]) if is_pushed else None
     if is_dry:
         for line in asyncio.run(describe(order, wish)):
             click.echo(line)
@@ -100,7 +102,7 @@ def _plan(settings: Settings, dockerfile: Dockerfile, platforms: str | None) -> 
         own = machine_by_uname(system.sysname, system.machine, system.release, is_narrow=sys.maxsize < 2**32).platform
         targets = (own,) if own is not None else targets
     groups = list_groups(dockerfile, targets)
-    problems = find_problems(dockerfile, [group.platform for group in groups])
+    problems = [*find_problems(dockerfile, [group.platform for group in groups]), *find_misfits(groups)]
     if problems:
         raise as_error(dockerfile, problems[0])
     return groups
@@ -110,7 +112,7 @@ def _builder(wanted: str | None) -> Builder:
     program = wanted or next((one for one in BUILDERS if shutil.which(one)), None)
     if program is None:
         raise InvalidSetting(f"there is no builder here: install one of {', '.join(BUILDERS)}")
-    return Docker(program, unpack_saved) if program == "docker" else Buildah(program)
+    return Docker(program, unpack_saved) if program == "docker" else Buildah(program, adopt_directory)
 
 
 def _read_proxy(url: str | None) -> Proxy | None:

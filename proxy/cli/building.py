@@ -1,6 +1,7 @@
 """The builds of `polyarch build`: each made, taken out of the builder's store, and published with the others."""
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from proxy.publication import (
     state_platform,
 )
 
+IGNORE = ".dockerignore"
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -46,6 +49,7 @@ class Proxy:
 class Order:
     """What is to be built, and how."""
 
+    file: Path
     dockerfile: Dockerfile
     groups: tuple[Group, ...]
     name: str
@@ -58,7 +62,7 @@ class Order:
 
     def image_of(self, group: Group) -> str:
         """Answer what a build is called in the builder's store."""
-        return f"{self.name}-{names_of(group.platform)[0]}"
+        return f"{self.name}-{label_of(group)}"
 
     def route(self, group: Group) -> Routed:
         """Answer what is given to the builder."""
@@ -68,9 +72,17 @@ class Order:
 
     def job(self, group: Group, folder: Path) -> Job:
         """Answer what the builder is told; its Dockerfile is in the folder then."""
-        file = folder / f"Dockerfile.{names_of(group.platform)[0]}"
+        file = folder / f"Dockerfile.{label_of(group)}"
         is_http = self.proxy is not None and self.proxy.allows_http
-        return Job(file, self.context, group.platform, self.image_of(group), self.arguments, self.target, is_http)
+        id_file = folder / f"{label_of(group)}.id"
+        name = self.image_of(group)
+        return Job(file, self.context, group.platform, name, id_file, self.arguments, self.target, is_http)
+
+
+def label_of(group: Group) -> str:
+    """Answer a short name for a build, which no other build has: `amd64`, `armv6`, `windows-amd64`."""
+    platform, name = group.platform, names_of(group.platform)[0]
+    return name if platform.os == "linux" else f"{platform.os}-{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ async def build_all(order: Order, settings: Settings, folder: Path, watch: Build
     """
     async with _opened(settings, is_plain=order.proxy is not None and order.proxy.allows_http) as registries:
         for group in order.groups:
-            name = names_of(group.platform)[0]
+            name = label_of(group)
             watch.begin(name)
             is_built = False
             try:
@@ -151,7 +163,7 @@ async def _tell_bases(order: Order, group: Group, routed: Routed, registries: Re
     """Say which images the proxy has for what is built upon, or that it has none, before anything is built."""
     for base in routed.bases:
         reference = Reference.parse(base.name)
-        name, line = names_of(group.platform)[0], _line_of(group, base)
+        name, line = label_of(group), _line_of(group, base)
         try:
             found = await registries.source(reference.registry).head_manifest(reference.repository, reference.target)
         except NotFound as error:
@@ -165,16 +177,27 @@ async def _tell_bases(order: Order, group: Group, routed: Routed, registries: Re
 
 
 async def _build(order: Order, group: Group, text: str, folder: Path, watch: BuildWatch) -> None:
-    job, name = order.job(group, folder), names_of(group.platform)[0]
-    job.file.write_bytes(text.encode())
+    job, name = order.job(group, folder), label_of(group)
+    _write_files(order, job, text)
     try:
         await order.builder.build(job, lambda line: watch.tell(name, line))
     except BuildFailed as error:
-        reason = f"the build for {group.platform} failed: {error}"
+        # Where it is now is no place that anybody could look at.
+        said = str(error).replace(str(job.file), Path(order.dockerfile.name).name)
+        reason = f"the build for {group.platform} failed: {said}"
         failed = find_failed(text, error.printed)
         if failed is None:
             raise BuildFailed(reason) from error
         raise _failed(order, group.rendering.lines[failed.line - 1], reason) from error
+
+
+def _write_files(order: Order, job: Job, text: str) -> None:
+    job.file.write_bytes(text.encode())
+    ignored = Path(f"{order.file}{IGNORE}")
+    if (
+        ignored.is_file()
+    ):  # where a builder knows it, it counts and not the context's own (docs.docker.com, build context)
+        shutil.copyfile(ignored, f"{job.file}{IGNORE}")
 
 
 def _failed(order: Order, line: int, reason: str) -> BuildFailed:
@@ -188,6 +211,6 @@ def _line_of(group: Group, base: Base) -> int:
 
 
 async def _take_out(order: Order, group: Group, folder: Path) -> Part:
-    layout = folder / names_of(group.platform)[0]
-    await order.builder.export(order.image_of(group), layout)
+    layout = folder / label_of(group)
+    await order.builder.export(order.job(group, folder).read_id(), layout)
     return Part(group.platforms, state_platform(layout, group.platform), Origin("", "", LayoutSource(layout)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from proxy.build.checks import as_error, find_problems
+from proxy.build.checks import as_error, find_misfits, find_problems
 from proxy.build.conditions import Dockerfile, read_dockerfile
 from proxy.build.groups import Group, list_groups
 from proxy.build.rendering import render
@@ -42,7 +42,12 @@ def render_file(file: Path, *, platform: str, config_file: Path | None) -> None:
 
 @dockerfile.command("archs")
 @_FILE
-@click.option("--platform", "platforms", metavar="P,…", help="The architectures to serve; without it, those it names.")
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="P,…",
+    help="The architectures to serve; without it, those it names, or the fleet.",
+)
 @json_option
 @_CONFIG
 def list_archs(file: Path, *, platforms: str | None, as_json: bool, config_file: Path | None) -> None:
@@ -59,7 +64,12 @@ def list_archs(file: Path, *, platforms: str | None, as_json: bool, config_file:
 
 @dockerfile.command("stages")
 @_FILE
-@click.option("--platform", "platforms", metavar="P,…", help="The architectures to serve; without it, those it names.")
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="P,…",
+    help="The architectures to serve; without it, those it names, or the fleet.",
+)
 @_CONFIG
 def write_stages_of(file: Path, *, platforms: str | None, config_file: Path | None) -> None:
     """Print one plain Dockerfile that BuildKit and buildah build by themselves, for each architecture its own.
@@ -79,8 +89,8 @@ def check(file: Path, *, platforms: str | None, config_file: Path | None) -> Non
     """Name what builders would refuse, with line and caret, for every architecture at once."""
     settings, found = read_conditional(file, config_file)
     targets = list_targets(settings, found, platforms)
-    list_groups(found, targets)
-    problems = find_problems(found, targets)
+    groups = list_groups(found, targets)
+    problems = sorted([*find_problems(found, targets), *find_misfits(groups)])
     for problem in problems:
         click.echo(str(as_error(found, problem)), err=True)
     if problems:

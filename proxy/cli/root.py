@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -87,15 +87,34 @@ def _import_command(place: str) -> click.Command:
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _end)  # `serve` has its own way to end
+    ending = _Ending()
     try:
         cli.main(prog_name="polyarch")
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
+    except SystemExit:
+        if ending.number:
+            sys.exit(SIGNALLED + ending.number)
+        raise
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as after Ctrl-C: what was begun is put away."""
-    sys.exit(SIGNALLED + number)
+class _Ending:
+    """Ends as after Ctrl-C where a signal says so: what was begun is put away. `serve` has its own way to end."""
+
+    number = 0
+    """Of the signal that has come."""
+
+    def __init__(self) -> None:
+        """Listen for them, but for one that is to be ignored, as `nohup` has it."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        self.number = number
+        signal.raise_signal(signal.SIGINT)
+
+    def __repr__(self) -> str:
+        return f"<Ending by {self.number}>"

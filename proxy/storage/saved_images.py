@@ -1,7 +1,9 @@
-"""What `docker save` wrote, made an OCI image layout.
+"""What a builder's own commands wrote of an image, made an OCI image layout.
 
-Engines before 25 write no layout, but a `manifest.json` with a config and layers as they are unpacked; later ones write
-both, and are read the same way. Layers that are not compressed yet are compressed here, as they would be for a push.
+By `docker save`, engines before 25 write no layout, but a `manifest.json` with a config and layers as they are
+unpacked; later ones write both, and are read the same way. Layers that are not compressed yet are compressed here, as
+they would be for a push. To `dir:`, `buildah push` and `podman push` write every file by the hex digits of its digest
+(containers-transports(5)).
 """
 
 import gzip
@@ -13,8 +15,8 @@ from typing import IO
 
 from proxy.oci import layouts
 from proxy.oci.digests import Digest
-from proxy.oci.errors import InvalidSetting
-from proxy.oci.manifests import Descriptor
+from proxy.oci.errors import InvalidManifest, InvalidSetting
+from proxy.oci.manifests import Descriptor, parse_manifest
 from proxy.oci.media_types import OCI_CONFIG, OCI_MANIFEST
 from proxy.oci.references import Reference
 
@@ -38,13 +40,33 @@ def unpack_saved(archive: Path, folder: Path) -> None:
         raise InvalidSetting(f"{archive.name} cannot be unpacked: {error}") from error
 
 
+def adopt_directory(folder: Path) -> None:
+    """Make a folder that was pushed to as `dir:` a layout of the image that it has: its files are moved.
+
+    Raises:
+        InvalidSetting: It has no image, or cannot be written.
+    """
+    try:
+        content = (folder / "manifest.json").read_bytes()
+        document = parse_manifest(content, "")
+        (folder / "blobs" / "sha256").mkdir(parents=True)
+        for digest in dict.fromkeys(child.digest for child in document.children):
+            (folder / digest.encoded).rename(folder / layouts.blob_path(digest))
+        _write_index(folder, _put(folder, content, document.media_type))
+    except (OSError, InvalidManifest) as error:
+        raise InvalidSetting(f"{folder} has no image that can be read: {error}") from error
+
+
 def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
     images = layouts.parse_docker(_open(tar, layouts.DOCKER_FILE).read())
     if len(images) != 1:
         raise InvalidSetting(f"it holds {len(images)} images instead of one")
     config = _put(folder, _open(tar, images[0].config).read(), OCI_CONFIG)
     layers = [_put_layer(folder, _open(tar, name)) for name in images[0].layers]
-    manifest = _put(folder, layouts.image_content(config, layers), OCI_MANIFEST)
+    _write_index(folder, _put(folder, layouts.image_content(config, layers), OCI_MANIFEST))
+
+
+def _write_index(folder: Path, manifest: Descriptor) -> None:
     (folder / layouts.INDEX_FILE).write_bytes(layouts.index_content(manifest, None, NAME))
     (folder / layouts.LAYOUT_FILE).write_bytes(layouts.layout_content())
 

@@ -52,7 +52,7 @@ def check_statements(text: str) -> None:
         for word in statement.words:
             line = lines[word.line - 1]
             line = line.removeprefix("\ufeff") if word.line == 1 else line
-            assert line[word.column - 1 :].startswith(word.text)
+            assert line[word.column - 1 :].startswith(word.text[: len(word.text) - sum(word.continued)])
     assert all(statement.is_complete for statement in statements[:-1])
 
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.arch.compatibility import can_run
+from proxy.arch.vocabulary import BUILT_IN
 from proxy.build.conditions import read_dockerfile
 from proxy.build.groups import Group, list_groups
 from proxy.oci.errors import InvalidDockerfile
@@ -83,6 +84,13 @@ def test_one_build_serves_who_tags_and_who_is_tagged() -> None:
 
 def _served(found: tuple[Group, ...]) -> dict[str, set[Platform]]:
     return {str(group.platform): set(group.tagged) for group in found}
+
+
+@pytest.mark.parametrize("targets", [("rpi", "arm7", "arm8"), ("arm8", "rpi", "arm7"), ("arm7", "arm8", "rpi")])
+def test_who_runs_what_he_is_tagged_on_to_finds_the_same_build(targets: tuple[str, ...]) -> None:
+    platforms = [str(BUILT_IN.parse_platform(word)) for word in targets]
+    found = groups("IFARCH rpi\nRUN a\nTAGARCH arm7 arm8\nENDIFARCH\n", *platforms)
+    assert [(one[0], set(one)) for one in found] == [("linux/arm/v6", set(PI[:3]))]
 
 
 @given(conditional, st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=4))

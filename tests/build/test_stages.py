@@ -8,6 +8,7 @@ from proxy.build.conditions import read_dockerfile
 from proxy.build.groups import list_groups
 from proxy.build.rendering import render
 from proxy.build.stages import SELECTOR, names_of, write_stages
+from proxy.build.statements import read_statements
 from proxy.oci.errors import InvalidDockerfile
 from proxy.oci.platforms import Platform
 from tests.build.dockerfiles import FORUM, PLAIN
@@ -188,3 +189,9 @@ def test_one_build_for_all_needs_no_stages() -> None:
 )
 def test_what_a_builder_may_call_a_platform(platform: str, names: tuple[str, ...]) -> None:
     assert names_of(Platform.parse(platform)) == names
+
+
+def test_a_name_that_goes_over_the_end_of_a_line_is_one_name() -> None:
+    text = staged("FROM lan:47\\\n11/b AS bui\\\nld\nIFARCH arm7\nRUN a\nENDIFARCH\nFROM bu\\\nild\n", AMD64, ARM_V7)
+    stages = [[word.text for word in one.words[1:]] for one in read_statements(text) if one.keyword == "FROM"]
+    assert stages[:2] == [["lan:4711/b", "AS", "build-for-amd64"], ["build-for-amd64", "AS", "base-amd64"]]

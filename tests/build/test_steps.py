@@ -29,6 +29,8 @@ RUN f \\
         (["#5 [stage-1 3/3] RUN f   g", " > [stage-1 3/3] RUN q:", "x"], None),
         (["#5 [stage-1 3/3] RUN f   g", "ERROR: failed to solve"], None),
         (["#5 [stage-1 3/3] RUN f   g", "Dockerfile:99"], None),
+        (["#2 transferring", "ERROR: failed to solve: dockerfile parse error on line 4: unknown flag: x"], 4),
+        (["Error response from daemon: dockerfile parse error line 7: x"], 7),
         (["no steps at all"], None),
         ([], None),
     ],

@@ -13,19 +13,17 @@ with (here / "calls").open("a") as calls:
 config = {{"os": "linux", "architecture": "arm", "variant": "v7", "rootfs": {{}}}}
 options = dict(word.partition("=")[::2] for word in words)
 if command == "push":
-    folder = pathlib.Path(words[1].split(":")[1])
-    (folder / "blobs" / "sha256").mkdir(parents=True)
+    folder = pathlib.Path(words[-1].removeprefix("dir:"))
+    folder.mkdir()
     def put(content):
         digest = hashlib.sha256(content).hexdigest()
-        (folder / "blobs" / "sha256" / digest).write_bytes(content)
+        (folder / digest).write_bytes(content)
         return {{"digest": "sha256:" + digest, "size": len(content)}}
-    layer = {{**put(words[0].encode()), "mediaType": "application/vnd.oci.image.layer.v1.tar"}}
-    config = put(json.dumps(config).encode())
-    config["mediaType"] = "application/vnd.oci.image.config.v1+json"
-    kind = "application/vnd.oci.image.manifest.v1+json"
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    layer = {{**put(words[-2].encode()), "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}}
+    config = {{**put(json.dumps(config).encode()), "mediaType": "application/vnd.docker.container.image.v1+json"}}
     fields = {{"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}}
-    index = {{"schemaVersion": 2, "manifests": [{{**put(json.dumps(fields).encode()), "mediaType": kind}}]}}
-    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "manifest.json").write_text(json.dumps(fields))
 elif command == "save":
     listed = json.dumps([{{"Config": "c.json", "RepoTags": [words[-1]], "Layers": ["l/layer.tar"]}}])
     with tarfile.open(options["--output"], "w") as archive:
@@ -36,7 +34,12 @@ elif command == "save":
 elif words[:1] == ["version"]:
     sys.exit(0 if has_buildx else 1)
 else:
-    steps = [line for line in pathlib.Path(options["--file"]).read_text().splitlines() if line and line[0] != "#"]
+    text = pathlib.Path(options["--file"]).read_text()
+    image = hashlib.sha256((options["--platform"] + text).encode()).hexdigest()
+    ignored = pathlib.Path(options["--file"] + ".dockerignore")
+    if ignored.exists():
+        print("ignores " + ignored.read_text())
+    steps = [line for line in text.splitlines() if line and line[0] != "#"]
     for number, step in enumerate(steps, 1):
         if command == "buildx":
             print(f"#{{number}} [{{number}}/{{len(steps)}}] {{step}}", flush=True)
@@ -44,9 +47,12 @@ else:
             print(f"Step {{number}}/{{len(steps)}} : {{step}}", flush=True)
         else:
             print(f"STEP {{number}}/{{len(steps)}}: {{step}}", flush=True)
+        if "unreadable" in step:
+            sys.exit(options["--file"] + ": unreadable")
         if "false" in step:
             print("Error: building at STEP: exit status 1", file=sys.stderr)
             sys.exit(125)
+    pathlib.Path(options["--iidfile"]).write_text(f"sha256:{{image}}")
 """
 
 

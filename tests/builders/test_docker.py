@@ -1,4 +1,4 @@
-"""How docker is called; with an engine and with BuildKit in `tests/lab/test_docker_builds.py`."""
+"""How docker is called; with an engine and with BuildKit in `tests/lab/test_build.py`."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 def job(folder: Path, text: str) -> Job:
     (folder / "Dockerfile").write_text(text)
-    return Job(folder / "Dockerfile", folder, Platform.parse("linux/arm/v6"), "app:1", allows_http=True)
+    return Job(folder / "Dockerfile", folder, Platform.parse("linux/arm/v6"), "app:1", folder / "id", allows_http=True)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ async def test_it_builds_by_buildkit_where_that_is(
     await Docker(str(tmp_path / "bin" / "docker"), unpack_saved).build(job(tmp_path, "FROM a\nRUN b\n"), told.append)
     assert told[-1] == line
     call = json.loads(calls.read_text().splitlines()[-1])
-    options = [f"--file={tmp_path}/Dockerfile", "--platform=linux/arm/v6", "--tag=app:1"]
+    options = [f"--file={tmp_path}/Dockerfile", "--platform=linux/arm/v6", "--tag=app:1", f"--iidfile={tmp_path}/id"]
     assert call == [*words, *options, str(tmp_path)]
 
 

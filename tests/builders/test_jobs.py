@@ -21,14 +21,23 @@ def is_there(pid: int) -> bool:
 
 
 def test_all_builders_take_the_same_words() -> None:
-    job = Job(Path("f"), Path("c"), Platform.parse("linux/arm/v6"), "app:1", {"A": "b"}, "x")
+    job = Job(Path("f"), Path("c"), Platform.parse("linux/arm/v6"), "app:1", Path("i"), {"A": "b"}, "x")
     assert job.list_options() == [
         "--file=f",
         "--platform=linux/arm/v6",
         "--tag=app:1",
+        "--iidfile=i",
         "--build-arg=A=b",
         "--target=x",
     ]
+
+
+def test_what_was_built_is_read_where_the_builder_wrote_it(tmp_path: Path) -> None:
+    job = Job(Path("f"), Path("c"), Platform.parse("linux/arm/v6"), "app:1", tmp_path / "id")
+    with pytest.raises(BuildFailed, match="does not say what it built of app:1: No such file"):
+        job.read_id()
+    job.id_file.write_text(f"sha256:{'ab' * 32}\n")
+    assert job.read_id() == "ab" * 32
 
 
 async def test_each_line_is_told_and_the_last_is_the_reason() -> None:

@@ -1,6 +1,7 @@
 """`polyarch build`, with a program in the place of buildah, and a registry in memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,34 @@ def test_each_build_is_made_once_and_stays_in_the_store(build: Build) -> None:
         ["--platform=linux/arm/v6", "--tag=app:latest-armv6"],
     ]
     assert "[armv6] STEP 1/" in result.stderr
+
+
+def test_what_is_published_is_what_was_built_whatever_its_name_leads_to_by_then(
+    build: Build, server: PushableServer
+) -> None:
+    """Somebody else may build the same name at the same time."""
+    assert build("-t", f"{server.url.removeprefix('http://')}/app:1", "--push").exit_code == 0
+    pushed = [call[1] for call in build.calls() if call[0] == "push"]
+    assert len(set(pushed)) == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", image) for image in pushed)
+
+
+def test_what_is_ignored_is_told_beside_the_dockerfile(build: Build, context: Path) -> None:
+    (context / "Dockerfile.dockerignore").write_text("secrets")
+    assert "[armv6] ignores secrets" in build("-t", "app").stderr
+
+
+def test_builds_for_one_processor_under_two_systems_are_apart(build: Build, context: Path) -> None:
+    (context / "Dockerfile").write_text("IFARCH windows\nFROM a\nENDIFARCH\nIFARCH x86-64\nFROM b\nENDIFARCH\n")
+    assert build("-t", "app").stdout.splitlines() == [
+        "built app:latest-windows-amd64 for windows/amd64",
+        "built app:latest-amd64 for linux/amd64",
+    ]
+
+
+def test_a_name_that_cannot_be_one_is_refused_before_anything_is_built(build: Build) -> None:
+    assert build("-t", "App:1").exit_code == 2
+    assert build.calls() == []
 
 
 def test_one_index_is_published_in_which_tagged_architectures_share_a_build(
@@ -136,7 +165,7 @@ def test_what_every_builder_would_refuse_is_said_before(build: Build, context: P
     (context / "Dockerfile").write_text(FORUM.replace(".xz /\n", ".xz\n"))
     result = build("-t", "app")
     assert (result.exit_code, build.calls()) == (2, [])
-    assert "ADD has no destination" in result.stderr
+    assert "there is no destination" in result.stderr
 
 
 def test_without_a_builder_it_says_what_to_install(invoke: Invoke, context: Path, tmp_path: Path) -> None:

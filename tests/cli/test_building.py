@@ -74,15 +74,24 @@ def test_a_dry_run_tells_all_and_does_nothing(
     proxy = ("--proxy", "http://polyarch.lan:5000")
     words = ("--push", "--layout", "namespaces", "--platform", "x86-64,rpi", *proxy, "--dry-run")
     result = invoke(*arguments, *words, environment=environment)
-    context = f"{tmp_path}/context"
+    buildah, context = "buildah bud --format=docker", f"--tls-verify=false {tmp_path}/context"
     assert result.stdout.splitlines() == [
         "linux/amd64: app:1-amd64",
         "  line 6: nowhere as polyarch.lan:5000/linux-amd64/library/nowhere:latest",
-        f"  buildah bud --file=Dockerfile.amd64 --platform=linux/amd64 --tag=app:1-amd64 --tls-verify=false {context}",
+        f"  {buildah} --file=Dockerfile.amd64 --platform=linux/amd64 --tag=app:1-amd64 --iidfile=amd64.id {context}",
         "  to be published by digest in docker.io/library/app:1, x86-64/app:1",
         "linux/arm/v6, serves linux/arm/v7, too: app:1-armv6",
         "  line 4: debian:$TAG as polyarch.lan:5000/linux-arm-v6/library/debian:jessie",
-        f"  buildah bud --file=Dockerfile.armv6 --platform=linux/arm/v6 --tag=app:1-armv6 --tls-verify=false {context}",
+        f"  {buildah} --file=Dockerfile.armv6 --platform=linux/arm/v6 --tag=app:1-armv6 --iidfile=armv6.id {context}",
         "  to be published by digest in docker.io/library/app:1, arm6/app:1, arm7/app:1, rpi/app:1",
     ]
     assert not (tmp_path / "bin" / "calls").exists()
+
+
+def test_a_builder_that_cannot_read_its_file_names_the_one_that_was_written(
+    invoke: Invoke, arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "context" / "Dockerfile").write_text("FROM a\nRUN unreadable\n")
+    result = invoke(*arguments, "--platform", "rpi", environment=environment)
+    assert result.exit_code == 1
+    assert "the build for linux/arm/v6 failed: Dockerfile: unreadable" in result.stderr

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,10 @@ def test_a_reader_that_has_seen_enough_is_no_crash(folder: Path, pulled: Pulled)
     assert b"Traceback" not in finished.stderr
 
 
-def test_an_export_that_is_ended_leaves_nothing_behind(folder: Path, tmp_path: Path, pulled: Pulled) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_an_export_that_is_ended_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, pulled: Pulled, number: signal.Signals
+) -> None:
     """A layer that claims more than can be written in a moment gives the time to end it."""
     layer = blob_file(folder, ARM_V7.layers[0].digest)
     layer.chmod(0o644)
@@ -131,10 +135,24 @@ def test_an_export_that_is_ended_leaves_nothing_behind(folder: Path, tmp_path: P
             return any(out.iterdir())
 
         await wait_until(has_begun, seconds=30, purpose="an export that has begun")
+        os.kill(program.pid, number)
+
+        async def has_ended() -> bool:
+            return program.code is not None
+
+        await wait_until(has_ended, seconds=30, purpose="its end")
         return await program.stop()
 
-    assert asyncio.run(end()) == 128 + signal.SIGTERM
+    assert asyncio.run(end()) == 128 + number
     assert list(out.iterdir()) == []
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_who_is_told_not_to_hear_of_a_closed_terminal_does_not() -> None:
+    told = "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    script = f"import signal, proxy.cli.root as root\nroot.cli.main = lambda **_: {told}\nroot.main()"
+    command = ("nohup", sys.executable, "-c", script)
+    assert subprocess.run(command, capture_output=True, check=True, timeout=60).stdout == b"True\n"
 
 
 def test_a_terminal_is_not_written_to(invoke: Invoke, folder: Path, pulled: Pulled) -> None:

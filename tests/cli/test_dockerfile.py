@@ -52,7 +52,7 @@ def test_the_original_of_the_forum_is_checked(invoke: Invoke, forum: str) -> Non
     Path(forum).write_text(FORUM.replace(".xz /\n", ".xz\n"))
     result = invoke("dockerfile", "check", forum)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{forum}:6:1: ADD has no destination" in result.stderr
+    assert f"{forum}:6:1: there is no destination" in result.stderr
     assert result.stderr.count("^^^") == 2
 
 

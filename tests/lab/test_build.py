@@ -36,6 +36,16 @@ EXAMPLE = FORUM.replace(
 CHAINED = 'FROM debian:jessie\nRUN uname -m > /chained\nCMD ["/bin/cat", "/chained"]\n'
 
 
+ONLY_DOCKER_S = """FROM scratch
+IFARCH x86-64
+ADD rootfs-x64.tar.xz /
+ENDIFARCH
+HEALTHCHECK CMD /bin/true
+ONBUILD COPY app /app
+SHELL ["/bin/sh", "-ec"]
+"""
+
+
 async def write_root(folder: Path, file: str, architecture: str) -> None:
     """Write a root filesystem with busybox and nothing else."""
     root = folder / architecture
@@ -186,6 +196,17 @@ async def test_what_is_built_upon_it_is_built_for_both_from_one_file(
 
 STAGED = {"linux/amd64": "linux/amd64", "linux/arm/v6": "linux/arm/v6", "linux/arm64": "linux/arm/v6"}
 """For whom the example is built by its stages, and whose build serves him: all that is ARM gets the Pi's."""
+
+
+async def test_what_only_docker_s_form_has_a_place_for_is_published_too(workshop: Workshop, program: str) -> None:
+    (workshop.folder / "context" / "Dockerfile").write_text(ONLY_DOCKER_S)
+    await workshop.build("debian:jessie", "--builder", program)
+    skopeo, name = tools.require("skopeo"), f"docker://{workshop.registry.host}/library/debian:jessie"
+    inspect = (skopeo, "inspect", "--config", "--raw", "--tls-verify=false", "--override-arch", "amd64", name)
+    config = json.loads((await run(*inspect)).check().stdout)["config"]
+    assert config["Healthcheck"]["Test"] == ["CMD-SHELL", "/bin/true"]
+    assert config["OnBuild"] == ["COPY app /app"]
+    assert config["Shell"] == ["/bin/sh", "-ec"]
 
 
 async def test_buildah_makes_of_stages_what_it_makes_of_renderings(workshop: Workshop) -> None:

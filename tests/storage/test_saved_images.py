@@ -7,13 +7,14 @@ import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.oci.digests import Digest
 from proxy.oci.errors import InvalidSetting
 from proxy.storage.layout_source import LayoutSource
-from proxy.storage.saved_images import unpack_saved
+from proxy.storage.saved_images import adopt_directory, unpack_saved
 
 LAYER = b"a layer" * 1000
 CONFIG = json.dumps({"os": "linux", "architecture": "arm", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
@@ -36,7 +37,7 @@ def listed(*layers: str, count: int = 1) -> bytes:
     return json.dumps([{"Config": "c.json", "RepoTags": None, "Layers": list(layers)}] * count).encode()
 
 
-async def read_image(folder: Path) -> dict[str, list[dict[str, str]]]:
+async def read_image(folder: Path) -> dict[str, Any]:
     source = LayoutSource(folder)
     (manifest,) = source.list_manifests()
     return dict(json.loads((await source.fetch_manifest("", manifest.digest)).content))
@@ -101,3 +102,41 @@ def test_what_is_no_archive_at_all(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"x" * 1000)
     with pytest.raises(InvalidSetting, match=r"x.tar cannot be unpacked"):
         unpack_saved(tmp_path / "x.tar", tmp_path / "out")
+
+
+def write_directory(folder: Path, *, without: Digest | None = None) -> Digest:
+    """Write what `podman push --compress app dir:FOLDER` writes of an image with one layer; answer its digest."""
+    layer, kinds = gzip.compress(LAYER, mtime=0), "application/vnd.docker"
+    contents = {Digest.of(CONFIG): CONFIG, Digest.of(layer): layer}
+    for digest, content in contents.items():
+        if digest != without:
+            (folder / digest.encoded).write_bytes(content)
+    described = [{"digest": str(digest), "size": len(content)} for digest, content in contents.items()]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{kinds}.distribution.manifest.v2+json",
+        "config": {"mediaType": f"{kinds}.container.image.v1+json", **described[0]},
+        "layers": [{"mediaType": f"{kinds}.image.rootfs.diff.tar.gzip", **described[1]}],
+    }
+    content = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(content)
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    return Digest.of(content)
+
+
+async def test_a_directory_is_a_layout_of_the_same_image(tmp_path: Path) -> None:
+    digest = write_directory(tmp_path)
+    adopt_directory(tmp_path)
+    (listed,) = LayoutSource(tmp_path).list_manifests()
+    assert (listed.digest, listed.media_type) == (digest, "application/vnd.docker.distribution.manifest.v2+json")
+    image = await read_image(tmp_path)
+    assert blob(tmp_path, image["config"]["digest"]) == CONFIG
+    assert gzip.decompress(blob(tmp_path, image["layers"][0]["digest"])) == LAYER
+
+
+def test_a_directory_that_lacks_something_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"has no image that can be read: .*manifest\.json"):
+        adopt_directory(tmp_path)
+    write_directory(tmp_path, without=Digest.of(CONFIG))
+    with pytest.raises(InvalidSetting, match=rf"has no image that can be read: .*{Digest.of(CONFIG).encoded}"):
+        adopt_directory(tmp_path)
