@@ -22,7 +22,7 @@ from tests.lab.programs import Program, pick_free_port, run
 from tests.lab.proxies import StartProxy, as_docker_hub
 from tests.lab.registry import DockerRegistry
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/polyarch"
@@ -78,7 +78,7 @@ class Builder:
             *("--volume", f"{await provide_wheels(machine)}:/wheels:ro"),
             *("--volume", f"{self.folder}/pip.conf:/etc/pip.conf:ro"),
             *("--tag", IMAGE, str(ROOT)),
-            seconds=360,
+            seconds=800,
         )
 
     @asynccontextmanager
