@@ -147,7 +147,8 @@ def _check_places(operands: list[str]) -> str | None:
     return "there is no destination: where in the image is it to be put?" if has_one else None
 
 
-def _check_from(operands: list[str]) -> str | None:
+def check_from(operands: list[str]) -> str | None:
+    """Answer what is wrong with what a FROM is given, flags apart; None if nothing is."""
     if len(operands) == 1:
         return None
     if len(operands) != len(("IMAGE", "AS", "NAME")) or operands[1].upper() != "AS":
@@ -190,7 +191,7 @@ _SHAPES: Mapping[str, Callable[[list[str]], str | None]] = {
     "ADD": _check_places,
     "COPY": _check_places,
     "ENV": _check_pairs,
-    "FROM": _check_from,
+    "FROM": check_from,
     "HEALTHCHECK": _check_health,
     "LABEL": _check_pairs,
     "ONBUILD": _check_trigger,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from proxy.build.checks import check_from
 from proxy.build.conditions import Dockerfile
 from proxy.build.groups import Group
 from proxy.build.statements import BYTE_ORDER_MARK, SOURCE, WITH_SOURCES, Edit, Statement, Word, read_statements
@@ -189,6 +190,9 @@ class _Rewriter:
         """Name a stage anew; and what it is made from, where that is another stage."""
         if not statement.operands:
             raise self._fault(statement, "FROM names no image")
+        reason = check_from([word.text for word in statement.operands])
+        if reason is not None:
+            raise self._fault(statement, reason)
         image, *naming = statement.operands
         source = self._find_stage(statement, image.text)
         if source is None:

@@ -42,8 +42,8 @@ class Builder:
         elif statement.keyword == "ONBUILD" and self.stages:
             self.stages[-1].triggers.append(statement.text.strip())
         elif words and self.stages:
-            has_sources = statement.keyword in {"COPY", "RUN"}
-            told = (self._resolved(word) if has_sources else word for word in words)
+            flags = statement.flags if statement.keyword in {"COPY", "RUN"} else []
+            told = (self._resolved(word.text) if word in flags else word.text for word in statement.words)
             self.stages[-1].steps.append((statement.text.rstrip() if "<<" in statement.text else "", *told))
 
     def _begin(self, operands: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ _blocks = st.builds("FROM a AS build\n{}IFARCH arm7\n{}ELSE\n{}ENDIFARCH\n{}".fo
 
 @settings(max_examples=300)
 @example("IFARCH arm7\n# escape=`\nENDIFARCH\nFROM a\nRUN b `\nCMD c\n")
+@example("IFARCH arm7\nFROM AS c\nENDIFARCH\nFROM b c\nRUN x --from=0 a\n")
+@example("IFARCH arm7\nFROM a AS c\nENDIFARCH\nFROM a AS c\nRUN x --from=0 a\n")
 @example("IFARCH arm7\nENDIFARCH\n\ufeffIFARCH arm6\n")
 @given(_fragments | _blocks | conditional | anything)
 def test_whatever_the_text_is(text: str) -> None:
