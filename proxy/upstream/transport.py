@@ -109,7 +109,9 @@ def _connect_reason(error: aiohttp.ClientConnectorError) -> str:
             found = error.certificate_error
             return f"its certificate is not trusted: {getattr(found, 'verify_message', '') or type(found).__name__}"
         case aiohttp.ClientConnectorSSLError():
-            return f"no TLS with it: {error.os_error.strerror or type(error.os_error).__name__}"
+            reason = error.os_error.strerror or type(error.os_error).__name__
+            is_plain = getattr(error.os_error, "reason", "") == "WRONG_VERSION_NUMBER"
+            return f"{'it speaks plain HTTP, and no TLS' if is_plain else 'no TLS with it'}: {reason}"
         case _:
             number = error.os_error.errno
             return os.strerror(number).lower() if number else "none of its addresses answers"

@@ -242,12 +242,12 @@ async def test_a_connection_that_is_reset_is_a_read_error(client: httpx.AsyncCli
 
 async def test_tls_where_there_is_none_is_a_connect_error(client: httpx.AsyncClient) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 this is no TLS\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.ConnectError, match="it speaks plain HTTP, and no TLS"):
         await client.get(f"https://localhost:{server.sockets[0].getsockname()[1]}/")
     server.close()
 
