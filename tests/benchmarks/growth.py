@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.load import download, request_each, requests_per_second, requests_per_second_over
-from tests.benchmarks.rig import Server, StoredBlob, memory_bytes, peak_memory_bytes
+from tests.benchmarks.rig import Server, StoredBlob, memory_bytes, peak_memory_bytes, settled
 from tests.benchmarks.rows import Bench, Row, Sample
 from tests.benchmarks.warehouse import image_paths, stock
 from tests.lab.proxies import Proxy
@@ -58,6 +58,7 @@ async def _rate_with(bench: Bench, blobs: int, asked: str) -> float:
     which, _, by = asked.partition(" ")
     paths = [f"/v2/{path}" for path in image_paths(blobs, by=by.removesuffix("s"))]
     async with bench.rig.polyarch(cache=await _stocked(bench, blobs), settings=SETTINGS) as proxy:
+        await settled(proxy.pid)
         if which == "one":
             url = proxy.url + paths[len(paths) // 2]
             return await requests_per_second(url, connections=CONNECTIONS, seconds=SECONDS)

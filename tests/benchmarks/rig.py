@@ -17,7 +17,7 @@ import httpx
 
 from tests.lab import tools
 from tests.lab.content import hub_content
-from tests.lab.programs import Program, pick_free_port
+from tests.lab.programs import Program, pick_free_port, wait_until
 from tests.lab.proxies import Proxy
 
 TAG = "library/debian/manifests/jessie"
@@ -28,6 +28,7 @@ _METRIC = re.compile(
 )
 _SENT = re.compile(r'^registry_http_response_size_bytes_sum\{handler="blob"\} (?P<bytes>[0-9.e+]+)$', re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,17 @@ def peak_memory_bytes(pid: int) -> int:
 def memory_bytes(pid: int) -> int:
     """Answer a process's resident size."""
     return _read_status(pid, "VmRSS")
+
+
+async def settled(pid: int, *, seconds: float = 120) -> None:
+    """Wait until a process has next to nothing to do: after its start it looks through its cache, once."""
+
+    async def is_idle() -> bool:
+        before = cpu_seconds(pid)
+        await asyncio.sleep(_LOOK_SECONDS)
+        return cpu_seconds(pid) - before < _LOOK_SECONDS / 20
+
+    await wait_until(is_idle, seconds=seconds, purpose=f"process {pid} to be idle")
 
 
 def _read_status(pid: int, field: str) -> int:
