@@ -33,7 +33,7 @@ class Traffic:
     """What has gone through since the start: plain numbers, for what happens too often to be told each time."""
 
     requests: int = 0
-    """How many requests of clients were answered."""
+    """How many requests of clients for tags, manifests and blobs were answered."""
     hits: int = 0
     """How many of them from the cache, without a question to upstream."""
     served_bytes: int = 0

@@ -198,6 +198,8 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         frontage = Frontage(shared, owner)
         stack.push_async_callback(frontage.aclose)
         frontage.change(settings)
+        for name in frontage.fronts:
+            metrics.expect_upstream(name)
         if owns_cache:
             owner.start(housekeeper.run(), name="housekeeping")
         stack.callback(_tell_served, events, shared.pull.tally)

@@ -7,15 +7,22 @@ import pytest
 from proxy.config.parsers import parse_one_platform, parse_words
 from proxy.config.resolving import CandidateSettings, ResolutionSettings, TemplateSettings
 from proxy.config.schema import Settings
-from proxy.config.serving import ClientSettings, ListenerSettings
+from proxy.config.serving import ApiSettings, ClientSettings, ListenerSettings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.config.warming import WarmSettings
+from proxy.oci.errors import InvalidSetting
 from proxy.oci.platforms import Platform
-from proxy.policies import asks_proposal, build_clients, build_policy, list_doors, list_standing_orders
+from proxy.policies import asks_proposal, build_access, build_clients, build_policy, list_doors, list_standing_orders
 
 HUB = UpstreamSettings()
 OWN = UpstreamSettings(url="http://127.0.0.1:5001", public="false")
 GHCR = UpstreamSettings(name="ghcr.io")
+
+
+@pytest.mark.parametrize("token", ["tökén", "two words", " ", "a\tb"])
+def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"api\.token cannot be sent in a header"):
+        build_access(Settings(api=ApiSettings(token=token)))
 
 
 def patterns(settings: Settings, upstream: UpstreamSettings) -> set[str]:

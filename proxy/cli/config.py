@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from proxy.cli.options import cache_directory, read_settings
+from proxy.policies import build_access
 
 
 @click.group()
@@ -17,6 +18,7 @@ def config() -> None:
 def check(file: Path | None) -> None:
     """Check a configuration file, and tell what it amounts to."""
     settings = read_settings(file, cache=None, upstream=None)
+    build_access(settings)  # may name a file
     host, port = settings.server.listen
     click.echo(f"listens at {host}:{port}, keeps its cache in {cache_directory(settings)}")
     for upstream in settings.upstreams:

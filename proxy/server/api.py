@@ -70,7 +70,7 @@ from proxy.spending import Traffic
 
 BASE = "/api/v1"
 MAX_IMAGES = 1000
-_PATTERN = Parameter("pattern", TEXT, "a shell pattern of names", default=None)
+_PATTERN = Parameter("pattern", {**TEXT, "maxLength": 256}, "a shell pattern of names", default=None)
 _AFTER = Parameter("after", TEXT, "the reference after which to begin: `next` of the answer before", default="")
 _LIMIT = Parameter("limit", {**COUNT, "minimum": 1, "maximum": MAX_IMAGES}, "how many at most", default=200)
 _PAGE = (_PATTERN, _AFTER, _LIMIT)
@@ -125,7 +125,8 @@ class Api:
             self.access.check(request, changes=False)
             raise NameUnknown(f"no such path: {BASE}/openapi.json describes what there is")
         if (found := there.get("GET" if method == "HEAD" else method)) is None:
-            allowed = ", ".join(sorted(there))
+            self.access.check(request, changes=False)
+            allowed = ", ".join(sorted({*there, *(["HEAD"] if "GET" in there else [])}))
             raise Unsupported(f"only by {allowed}", headers={"Allow": allowed})
         endpoint, named = found
         self.access.check(request, changes=endpoint.changes)

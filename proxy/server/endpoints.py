@@ -1,5 +1,6 @@
 """What the API consists of: a table, by which calls are found, checked, and described (OpenAPI 3.1)."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -19,6 +20,8 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 MAX_BODY_BYTES = 256 * 1024
+BODY_SECONDS = 30
+"""How long a body may take to arrive."""
 MAX_NAME = 100
 """How long what stands in a path may be."""
 _NAME = re.compile(r"\{(\w+)\}")
@@ -134,7 +137,7 @@ async def read_parameters(endpoint: Endpoint, request: web.BaseRequest, named: M
     Raises:
         InvalidCall: One is missing, unknown, or not of its type.
     """
-    given: dict[str, Any] = await _read_body(request) if endpoint.has_body else dict(request.query)
+    given = await _read_body(request) if endpoint.has_body else _read_query(request)
     known = {one.name: one for one in endpoint.parameters}
     free = known.keys() - named.keys()
     for name in given:
@@ -153,14 +156,34 @@ async def read_parameters(endpoint: Endpoint, request: web.BaseRequest, named: M
     return MappingProxyType(read)
 
 
+def _read_query(request: web.BaseRequest) -> dict[str, Any]:
+    names = [name for name, _ in request.query.items()]
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise InvalidCall(f"the parameter {twice[:40]!r} is there twice")
+    return dict(request.query)
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise InvalidCall("a name is there twice in an object of the body")
+    return found
+
+
 async def _read_body(request: web.BaseRequest) -> dict[str, Any]:
     if request.content_type != "application/json":  # what no page from elsewhere can send without asking first
         raise InvalidCall("the body has to be JSON: Content-Type: application/json")
-    content = await request.content.read(MAX_BODY_BYTES + 1)
-    if len(content) > MAX_BODY_BYTES or not request.content.at_eof():
-        raise InvalidCall(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    content = bytearray()
     try:
-        found = json.loads(content)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                content += chunk
+                if len(content) > MAX_BODY_BYTES:
+                    raise InvalidCall(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except TimeoutError as error:
+        raise InvalidCall(f"the body did not come within {BODY_SECONDS} seconds") from error
+    try:
+        found = json.loads(content, object_pairs_hook=_read_object)
     except (ValueError, RecursionError) as error:
         raise InvalidCall("the body is no JSON") from error
     if not isinstance(found, dict):
@@ -214,7 +237,7 @@ _FITTING: Mapping[str, Callable[[Schema, Any], bool]] = {
     "null": lambda _, value: value is None,
     "number": _fits_number((int, float)),
     "object": _fits_object,
-    "string": lambda _, value: isinstance(value, str),
+    "string": lambda schema, value: isinstance(value, str) and len(value) <= schema.get("maxLength", len(value)),
 }
 
 

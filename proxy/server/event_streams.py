@@ -17,6 +17,8 @@ from proxy.server.registry import REMARKS
 CONTENT_TYPE = "text/event-stream"
 QUIET_SECONDS = 15.0
 """How long nothing is said. A comment then keeps the connection, and shows who has left."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether the client is still there."""
 HEADERS = {
     hdrs.CONTENT_TYPE: CONTENT_TYPE,
     hdrs.CACHE_CONTROL: "no-store",
@@ -47,19 +49,27 @@ async def send_events(
             await response.prepare(request)
             if request.method != hdrs.METH_HEAD:
                 await response.write(b": this tells what happens\n\n")
-                await _pass_on(response, events, quiet_seconds)
+                await _pass_on(request, response, events, quiet_seconds)
             await response.write_eof()
         except ConnectionError:
             request[REMARKS]["body"] = "left by the client"
     return response
 
 
-async def _pass_on(response: web.StreamResponse, events: AsyncGenerator[Told, None], quiet_seconds: float) -> None:
+async def _pass_on(
+    request: web.BaseRequest, response: web.StreamResponse, events: AsyncGenerator[Told, None], quiet_seconds: float
+) -> None:
+    look_seconds = min(LOOK_SECONDS, quiet_seconds)
     while True:
-        waiting = asyncio.ensure_future(anext(events, None))
+        waiting, quiet = asyncio.ensure_future(anext(events, None)), 0.0
         try:
-            while not (await asyncio.wait((waiting,), timeout=quiet_seconds))[0]:
-                await response.write(b": nothing new\n\n")
+            while not (await asyncio.wait((waiting,), timeout=look_seconds))[0]:
+                if request.transport is None or request.transport.is_closing():
+                    raise ConnectionError("the client has left")
+                quiet += look_seconds
+                if quiet >= quiet_seconds:
+                    quiet = 0.0
+                    await response.write(b": nothing new\n\n")
         finally:
             if not waiting.done():
                 waiting.cancel()

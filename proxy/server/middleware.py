@@ -65,10 +65,9 @@ def log_requests(handler: Handler, events: Events, clock: Clock) -> Handler:
                 method=request.method,
                 path=quote_path_of(request),
                 status=status,
-                client=request.remote,
                 bytes=size,
                 ms=round((clock.monotonic() - started) * 1000, 1),
-                **remarks,
+                **{"client": request.remote, **remarks},
             )
 
     return logged

@@ -46,6 +46,11 @@ class Neighbourhood:
         self._trusted = tuple(trusted)
         self._locate = lru_cache(MAX_REMEMBERED)(self._find)
 
+    @property
+    def has_proxies(self) -> bool:
+        """Whether somebody is believed who asks for others."""
+        return bool(self._trusted)
+
     def locate(self, peer: str | None, forwarded: Sequence[str] = ()) -> Origin:
         """Answer where a request comes from.
 
@@ -69,13 +74,13 @@ class Neighbourhood:
             if not self._is_trusted(address) or told is None:
                 break
             address = told
-        rule = next((rule for rule in self._rules if _holds(rule.network, address)), None)
+        rule = next((rule for rule in self._rules if holds(rule.network, address)), None)
         if rule is None:
             return Origin(str(address))
         return Origin(str(address), rule.assignment, str(rule.network))
 
     def _is_trusted(self, address: Address) -> bool:
-        return any(_holds(network, address) for network in self._trusted)
+        return any(holds(network, address) for network in self._trusted)
 
     def __repr__(self) -> str:
         return f"<Neighbourhood: {len(self._rules)} rules, {len(self._trusted)} trusted networks>"
@@ -98,5 +103,6 @@ def _parse_hop(text: str) -> Address | None:
     return parse_address(name if has_port else text)
 
 
-def _holds(network: Network, address: Address) -> bool:
+def holds(network: Network, address: Address) -> bool:
+    """Tell whether an address is in a network."""
     return network.version == address.version and address in network

@@ -34,6 +34,10 @@ class Operations:
 
     def handle(self, request: web.BaseRequest, door: Door) -> Awaitable[web.StreamResponse]:
         """Answer one request that came in by a door."""
+        neighbourhood = self._registry.clients.neighbourhood
+        if neighbourhood.has_proxies:
+            origin = neighbourhood.locate(request.remote, request.headers.getall("X-Forwarded-For", ()))
+            request[REMARKS].update(client=origin.address, peer=request.remote)
         if request.raw_path.startswith(PULLS):  # not one more step for those
             return self._registry.handle(request, door)
         path = raw_path_of(request)

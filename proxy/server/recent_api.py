@@ -11,7 +11,7 @@ from proxy.server.listed import format_moment
 from proxy.service.history import STEP_SECONDS, History
 from proxy.service.recent import KEPT_RESOLUTIONS, Happening, Recent, resolution_fields
 
-_POINT = fields(at=NUMBER, requests=COUNT, hits=COUNT, bytes_served=COUNT, bytes_fetched=COUNT)
+_POINT = fields(at=TEXT, requests=COUNT, hits=COUNT, bytes_served=COUNT, bytes_fetched=COUNT)
 _HISTORY = fields(step_seconds=NUMBER, points=list_of(_POINT))
 _RESOLUTION = fields(
     at=TEXT,
@@ -57,19 +57,20 @@ class RecentApi:
         )
 
     async def _tell_history(self, _call: Call) -> Any:
-        return {"step_seconds": STEP_SECONDS, "points": [asdict(point) for point in self._history.points]}
+        return {"step_seconds": STEP_SECONDS, "points": [_written(asdict(point)) for point in self._history.points]}
 
     async def _list_resolutions(self, call: Call) -> Any:
         found = self._recent.resolutions[: call.given["limit"]]
         return {"resolutions": [_written(resolution_fields(one)) for one in found]}
 
-    async def _follow(self, _call: Call) -> AsyncGenerator[Told, None]:
-        if self._recent.is_full:
+    async def _follow(self, call: Call) -> AsyncGenerator[Told, None]:
+        address = call.request.remote or ""
+        if self._recent.is_full(address):
             raise Unavailable("too many listen already; ask for /status and /resolutions now and then instead")
-        return self._tell()
+        return self._tell(address)
 
-    async def _tell(self) -> AsyncGenerator[Told, None]:
-        with self._recent.listen() as queue:
+    async def _tell(self, address: str) -> AsyncGenerator[Told, None]:
+        with self._recent.listen(address) as queue:
             while queue is not None:
                 yield _told(await queue.get())
 

@@ -2,6 +2,7 @@
 
 import collections
 import fnmatch
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -190,21 +191,27 @@ def reference_of(record: TagRecord) -> Reference:
 def _select(inventory: Inventory, pattern: str | None, after: str) -> list[tuple[TagRecord, Descriptor]]:
     """Answer the tags that something is under, in order of their names, and what that is."""
     found: dict[str, tuple[TagRecord, Descriptor]] = {}
+    matches = None if pattern is None else compile_pattern(pattern)
     for record in inventory.tags:
         reference = reference_of(record)
-        is_meant = str(reference) > after and (pattern is None or fits(reference, pattern))
+        is_meant = str(reference) > after and (matches is None or fits(reference, matches))
         if is_meant and record.descriptor is not None and not record.tag.startswith(OWN_TAGS):
             found[str(reference)] = (record, record.descriptor)
     return [found[name] for name in sorted(found)]
 
 
-def fits(reference: Reference, pattern: str) -> bool:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Make a shell pattern one to be matched by `fits`. `fnmatch` itself would remember every pattern of everybody."""
+    return re.compile(fnmatch.translate(pattern))
+
+
+def fits(reference: Reference, pattern: re.Pattern[str]) -> bool:
     """Tell whether a reference fits a pattern, by its whole name or by its short one, with or without its tag."""
     whole = f"{reference.registry}/{reference.repository}"
     short = familiar_name(reference)
     names = [whole, short] + ([reference.repository] if reference.registry == DOCKER_HUB else [])
     tagged = [f"{name}:{reference.target}" for name in names]
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (*names, *tagged))
+    return any(pattern.match(name) for name in (*names, *tagged))
 
 
 def _needed(record: TagRecord, inventory: Inventory) -> list[Digest]:

@@ -38,6 +38,7 @@ from proxy.service.manifests import Manifests, StoredManifest
 from proxy.service.resolver import Resolved, Resolver
 from proxy.service.tally import Kind, Tally
 from proxy.service.tasks import TaskOwner
+from proxy.spending import SPENDING
 
 _T = TypeVar("_T")
 _A = TypeVar("_A", "ManifestAnswer", "BlobAnswer")
@@ -196,7 +197,8 @@ class Puller:
         return link.origin if link and link.origin else repository
 
     def _counted(self, kind: Kind, answer: _A) -> _A:
-        self._tools.tally.count(kind, answer.state)
+        if SPENDING.get() is None:  # who warms is no client
+            self._tools.tally.count(kind, answer.state)
         return answer
 
     async def _resolve(self, repositories: tuple[str, ...], tag: str, *, is_head: bool) -> Resolved:

@@ -19,6 +19,8 @@ KEPT_TRAILS = 1000
 MAX_WAITING = 100
 """How much may wait for one listener."""
 MAX_LISTENERS = 100
+MAX_OF_ONE = 20
+"""How many of them may be at one address."""
 _KINDS = {
     "fill.resumed": ("fill", "progress"),
     "fill.committed": ("fill", "ended"),
@@ -65,7 +67,7 @@ class Recent:
         self._clock = clock
         self._resolutions: deque[Resolution] = deque(maxlen=KEPT_RESOLUTIONS)
         self._trails: LRUCache[str, tuple[str, ...]] = LRUCache(KEPT_TRAILS)
-        self._listeners: set[asyncio.Queue[Happening]] = set()
+        self._listeners: dict[asyncio.Queue[Happening], str] = {}
 
     @property
     def resolutions(self) -> list[Resolution]:
@@ -90,23 +92,23 @@ class Recent:
             name, state = kind
             self._tell(Happening(name, {**fields, "state": state, "event": event}))
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody else can listen."""
-        return len(self._listeners) >= MAX_LISTENERS
+    def is_full(self, address: str = "") -> bool:
+        """Tell whether nobody else at an address can listen."""
+        own = sum(one == address for one in self._listeners.values())
+        return own >= MAX_OF_ONE or len(self._listeners) >= MAX_LISTENERS
 
     @contextmanager
-    def listen(self) -> Iterator[asyncio.Queue[Happening] | None]:
+    def listen(self, address: str = "") -> Iterator[asyncio.Queue[Happening] | None]:
         """Put a listener's queue up while the context is open; None where there are too many listeners already."""
-        if self.is_full:
+        if self.is_full(address):
             yield None
             return
         queue: asyncio.Queue[Happening] = asyncio.Queue(MAX_WAITING)
-        self._listeners.add(queue)
+        self._listeners[queue] = address
         try:
             yield queue
         finally:
-            self._listeners.discard(queue)
+            self._listeners.pop(queue, None)
 
     def _add(self, told: Mapping[str, object]) -> None:
         reference, platform = str(told["reference"]), told.get("platform")

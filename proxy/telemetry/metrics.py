@@ -127,6 +127,10 @@ class Metrics:
             **self._happenings.list_hearers(),
         }
 
+    def expect_upstream(self, name: str) -> None:
+        """Show that an upstream has had no errors yet."""
+        self._upstreams.expect(name)
+
     def watch(self, sights: Sights) -> None:
         """Take what is looked at whenever somebody asks; once."""
         self.registry.register(_Looking(sights, self.traffic))
@@ -214,6 +218,10 @@ class _Times:
         return list(zip(bounds, accumulate(self.counts), strict=True))
 
 
+_PULLS = frozenset({"tag", "manifest", "blob"})
+"""What is asked for by whoever pulls. A dashboard that is open asks for other things all the time."""
+
+
 class _Requests(Collector):
     """The requests of clients. As this is asked at every one of them, it adds plain numbers, and tells them when asked.
 
@@ -239,10 +247,11 @@ class _Requests(Collector):
             times = self._times[kind]
             times.counts[bisect_left(_REQUEST_MILLISECONDS, milliseconds)] += 1
             times.milliseconds += milliseconds
-        traffic = self._traffic
-        traffic.requests += 1
-        traffic.hits += cache == "hit"
-        traffic.served_bytes += _number(told, "bytes")
+        if kind in _PULLS:
+            traffic = self._traffic
+            traffic.requests += 1
+            traffic.hits += cache == "hit"
+            traffic.served_bytes += _number(told, "bytes")
 
     def collect(self) -> Iterable[Metric]:
         """Answer what was added up."""
@@ -275,6 +284,7 @@ class _Upstreams:
     """The requests to upstreams."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._expected = set[str]()
         self._requests = Counter(
             "polyarch_upstream_requests",
             "Requests to upstreams.",
@@ -298,9 +308,17 @@ class _Upstreams:
     def count(self, upstream: str, purpose: Purpose, status: int | None, seconds: float) -> None:
         self._requests.labels(upstream, str(purpose), _class_of(status)).inc()
         self._seconds.labels(upstream, str(purpose)).observe(seconds)
+        self.expect(upstream)
         error = _error_of(status)
         if error is not None:
             self._errors.labels(upstream, error).inc()
+
+    def expect(self, upstream: str) -> None:
+        """Begin to count an upstream's errors at nothing: of what begins at one, no increase is ever seen."""
+        if upstream not in self._expected:
+            self._expected.add(upstream)
+            for error in (UNANSWERED, LIMITED, FAILED):
+                self._errors.labels(upstream, error)
 
 
 class _Looking(Collector):
@@ -313,7 +331,7 @@ class _Looking(Collector):
     def collect(self) -> Iterable[Metric]:
         """Answer what there is to see now."""
         traffic, cache = self._traffic, self._sights.look_at_cache()
-        yield _counter("polyarch_served_bytes", "Bytes of bodies sent to clients.", traffic.served_bytes)
+        yield _counter("polyarch_served_bytes", "Bytes of manifests and blobs sent to clients.", traffic.served_bytes)
         yield _counter("polyarch_fetched_bytes", "Bytes of blobs received from upstreams.", traffic.fetched_bytes)
         yield _counter("polyarch_fills_started", "Downloads into the cache that began.", traffic.fills_started)
         yield _counter("polyarch_fills_joined", "Requests that joined such a download.", traffic.fills_joined)

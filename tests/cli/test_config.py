@@ -30,6 +30,14 @@ def test_a_bad_file_is_one_line_and_exit_code_2(invoke: Invoke, tmp_path: Path) 
     assert result.stdout == ""
 
 
+def test_a_file_that_it_names_is_looked_at_too(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'[api]\ntoken_file = "{tmp_path}/nowhere"\n')
+    result = invoke("config", "check", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "nowhere: No such file or directory" in result.stderr
+
+
 def test_without_a_file_it_tells_the_defaults(invoke: Invoke) -> None:
     assert "pulls docker.io from" in invoke("config", "check").output
 

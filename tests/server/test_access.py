@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
@@ -36,6 +38,14 @@ def request(peer: str, headers: dict[str, str]) -> web.BaseRequest:
         ("127.0.0.1", {"Host": "evil.example:5000"}, False),
         ("127.0.0.1", {**HERE, "X-Forwarded-For": "192.0.2.1"}, False),
         ("127.0.0.1", {**HERE, "Forwarded": "for=192.0.2.1"}, False),
+        ("127.0.0.1", {**HERE, "Via": "1.1 front"}, False),
+        ("127.0.0.1", {**HERE, "X-Real-IP": "192.0.2.1"}, False),
+        ("127.0.0.1", {**HERE, "X-Forwarded-Host": "proxy.lan"}, False),
+        ("127.0.0.1", {**HERE, "X-Forwarded-Proto": "https"}, False),
+        ("127.0.0.1", {**HERE, "Sec-Fetch-Site": "cross-site"}, False),
+        ("127.0.0.1", {**HERE, "Sec-Fetch-Site": "same-site"}, False),
+        ("127.0.0.1", {**HERE, "Sec-Fetch-Site": "same-origin"}, True),
+        ("127.0.0.1", {**HERE, "Sec-Fetch-Site": "none"}, True),
         ("192.0.2.1", HERE, False),
         ("192.0.2.1", {**HERE, "X-Forwarded-For": "127.0.0.1"}, False),
         ("", HERE, False),
@@ -43,6 +53,17 @@ def request(peer: str, headers: dict[str, str]) -> web.BaseRequest:
 )
 def test_who_is_on_this_machine(peer: str, headers: dict[str, str], *, local: bool) -> None:
     assert is_local(request(peer, headers)) is local
+
+
+@pytest.mark.parametrize(("peer", "may"), [("127.0.0.1", False), ("127.0.0.2", True)])
+def test_a_proxy_that_is_believed_is_never_this_machine_itself(peer: str, *, may: bool) -> None:
+    """Whatever it leaves out of what it says."""
+    access = Access(trusted=(ip_network("127.0.0.1/32"),))
+    if may:
+        access.check(request(peer, HERE), changes=True)
+    else:
+        with pytest.raises(Unauthorized):
+            access.check(request(peer, HERE), changes=True)
 
 
 OWN, STRANGER = ("127.0.0.1", HERE), ("192.0.2.1", {"Host": "proxy.lan:5000"})

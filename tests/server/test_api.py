@@ -1,3 +1,4 @@
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -165,7 +166,9 @@ async def test_what_is_pinned_is_not_purged(live: Live) -> None:
     ("method", "path", "body", "status", "reason"),
     [
         ("GET", "/nothing", None, 404, "openapi.json describes what there is"),
-        ("PUT", "/status", None, 405, "only by GET"),
+        ("PUT", "/status", None, 405, "only by GET, HEAD"),
+        ("GET", f"/images?pattern={'a' * 257}", None, 400, "'pattern' is not what it should be"),
+        ("DELETE", "/pins?reference=a:1&reference=b:2", None, 400, "'reference' is there twice"),
         ("GET", "/images?limit=0", None, 400, "'limit' is not what it should be"),
         ("GET", "/images?limit=x", None, 400, "'limit' is not what it should be"),
         ("GET", "/images?size=1", None, 400, "no such parameter: 'size'; there is pattern, after, limit"),
@@ -195,12 +198,33 @@ async def test_a_call_that_is_not_what_it_should_be(
         (b"[" * 100_000, "application/json", "is no JSON"),
         (b"[]", "application/json", "has to be an object"),
         (b'"' + b"x" * 300_000 + b'"', "application/json", "larger than"),
+        (b'{"dry_run": true, "dry_run": false}', "application/json", "there twice"),
     ],
 )
 async def test_a_body_that_is_none(live: Live, content: bytes, content_type: str, reason: str) -> None:
     answer = await live.client.post(f"{BASE}/gc", content=content, headers={"Content-Type": content_type})
     assert answer.status_code == 400
     assert reason in answer.json()["errors"][0]["message"]
+
+
+async def test_a_body_may_come_in_pieces(live: Live) -> None:
+    """As it does over any network but the one within a machine."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b'{"reference"', b': "debian', b':jessie"}'):
+            yield piece
+            await asyncio.sleep(0)
+            await live.client.get(f"{BASE}/status")  # by then the piece before is there
+
+    answer = await live.client.post(f"{BASE}/pins", content=pieces(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (200, {"reference": NAME, "pinned": True})
+
+
+async def test_where_there_is_no_api_nothing_tells_of_one(url: str, tmp_path: Path) -> None:
+    settings = Settings(upstream=(UpstreamSettings(url=url, public="true"),), api=ApiSettings(read="off"))
+    async with run_proxy(settings, tmp_path / "cache") as live:
+        answers = [await live.client.request("PUT", BASE + path) for path in ("/status", "/purge", "/nothing")]
+        assert {(one.status_code, one.headers.get("Allow")) for one in answers} == {(404, None)}
 
 
 async def test_without_the_token_nothing_is_changed(url: str, tmp_path: Path) -> None:

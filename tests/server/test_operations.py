@@ -1,4 +1,6 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,15 @@ async def test_who_asks_by_a_challenge_is_answered_what_only_this_server_knows(l
     answer = await live.client.get("/healthz", headers={CHALLENGE: make_challenge()})
     assert (answer.text, len(answer.headers[PROOF])) == ("ok\n", 64)
     assert PROOF not in (await live.client.get("/healthz", headers={CHALLENGE: "what?"})).headers
+
+
+async def test_who_comes_by_a_proxy_that_is_believed_is_in_the_log(tmp_path: Path) -> None:
+    settings = Settings(upstream=(DEAD,))
+    server = replace(settings.server, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    async with run_proxy(replace(settings, server=server), tmp_path) as live:
+        await live.client.get("/v2/", headers={"X-Forwarded-For": "203.0.113.9"})
+        (line,) = live.events.named("request")
+        assert (line["client"], line["peer"]) == ("203.0.113.9", "127.0.0.1")
 
 
 async def test_metrics_are_told(live: Live) -> None:

@@ -12,9 +12,10 @@ import pytest
 from proxy.config.schema import Settings
 from proxy.config.upstreams import UpstreamSettings
 from proxy.server.api import BASE
-from proxy.service.recent import MAX_LISTENERS
+from proxy.service.recent import MAX_OF_ONE
 from tests.cli.folders import IMAGES
 from tests.cli.registries import documents_of, serving
+from tests.lab.programs import wait_until
 from tests.live import Live, pull, run_proxy
 
 NAME = "docker.io/library/debian:jessie"
@@ -93,15 +94,22 @@ async def test_listeners_hear_of_warm_jobs(live: Live) -> None:
     assert states == ["started", "ended"]
 
 
-async def test_not_everybody_can_listen_at_once(live: Live) -> None:
+async def test_nobody_can_listen_as_often_as_he_likes(live: Live) -> None:
     async with AsyncExitStack() as stack:
-        limits = httpx.Limits(max_connections=MAX_LISTENERS)
+        limits = httpx.Limits(max_connections=MAX_OF_ONE)
         many = await stack.enter_async_context(
             httpx.AsyncClient(base_url=live.client.base_url, trust_env=False, timeout=30, limits=limits)
         )
-        for _ in range(MAX_LISTENERS):
+        for _ in range(MAX_OF_ONE):
             answer = await stack.enter_async_context(many.stream("GET", f"{BASE}/events"))
             await anext(answer.aiter_lines())
         refused = await live.client.get(f"{BASE}/events")
         assert refused.status_code == 503
         assert "too many listen" in refused.json()["errors"][0]["message"]
+        await answer.aclose()
+
+        async def may_listen_again() -> bool:
+            async with live.client.stream("GET", f"{BASE}/events") as again:
+                return again.status_code == 200
+
+        await wait_until(may_listen_again, seconds=10, purpose="a place of one who has left")

@@ -6,7 +6,7 @@ from proxy.oci.digests import Digest
 from proxy.oci.references import Reference
 from proxy.ports import Pin, TagRecord, TagState
 from proxy.service.freshness import Freshness
-from proxy.service.inspection import Inspection, RepositoryUsage, fits
+from proxy.service.inspection import Inspection, RepositoryUsage, compile_pattern, fits
 from tests.fakes.clock import ManualClock
 from tests.fakes.upstream import FakeUpstream
 from tests.lab.images import build_image, build_index
@@ -133,7 +133,7 @@ async def test_what_is_found_by_tag_and_by_digest(kept: Kept, inspection: Inspec
     ],
 )
 def test_patterns(reference: str, pattern: str, *, does: bool) -> None:
-    assert fits(Reference.parse(reference), pattern) is does
+    assert fits(Reference.parse(reference), compile_pattern(pattern)) is does
 
 
 def test_it_tells_what_it_looks_at(inspection: Inspection) -> None:

@@ -1,4 +1,4 @@
-from proxy.service.recent import KEPT_RESOLUTIONS, MAX_LISTENERS, MAX_WAITING, Happening, Recent, Resolution
+from proxy.service.recent import KEPT_RESOLUTIONS, MAX_LISTENERS, MAX_OF_ONE, MAX_WAITING, Happening, Recent, Resolution
 from tests.fakes.clock import ManualClock
 
 NAME = "docker.io/library/debian:jessie"
@@ -67,9 +67,20 @@ def test_a_slow_listener_misses_some_and_one_who_left_is_told_nothing() -> None:
     assert queue.empty()
 
 
+def test_nobody_takes_the_places_of_all_others() -> None:
+    recent = Recent(ManualClock())
+    held = [recent.listen("10.0.0.1") for _ in range(MAX_OF_ONE)]
+    for one in held:
+        one.__enter__()
+    assert recent.is_full("10.0.0.1")
+    assert not recent.is_full("10.0.0.2")
+    with recent.listen("10.0.0.1") as refused, recent.listen("10.0.0.2") as queue:
+        assert (refused, queue is None) == (None, False)
+
+
 def test_there_are_only_so_many_listeners() -> None:
     recent = Recent(ManualClock())
-    held = [recent.listen() for _ in range(MAX_LISTENERS)]
+    held = [recent.listen(f"10.0.0.{number // MAX_OF_ONE}") for number in range(MAX_LISTENERS)]
     for one in held:
         one.__enter__()
     with recent.listen() as refused:

@@ -170,6 +170,19 @@ def test_requests_to_upstreams_are_counted(metrics: Metrics, status: int | None,
     assert value(metrics, "upstream_request_seconds_sum", **labels) == 0.2
     errors = {name: value(metrics, "upstream_errors_total", upstream="docker.io", error=name) for name in [error or ""]}
     assert errors == {error or "": 1 if error else None}
+    others = {"limited", "failed", "unanswered"} - {error}
+    assert {value(metrics, "upstream_errors_total", upstream="docker.io", error=name) for name in others} == {0}
+
+
+def test_errors_begin_at_nothing_so_that_the_first_is_an_increase(metrics: Metrics) -> None:
+    metrics.expect_upstream("ghcr.io")
+    assert value(metrics, "upstream_errors_total", upstream="ghcr.io", error="limited") == 0
+
+
+def test_what_is_no_pull_is_in_no_ratio(metrics: Metrics, events: CountedEvents) -> None:
+    for kind in ("operations", "ping", "whoami"):
+        events.note("request", **{**request(cache="hit", bytes=10), "kind": kind})
+    assert (metrics.traffic.requests, metrics.traffic.hits, metrics.traffic.served_bytes) == (0, 0, 0)
 
 
 def test_what_others_know_is_looked_at(metrics: Metrics) -> None:

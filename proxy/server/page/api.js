@@ -40,8 +40,11 @@ async function askOnce(reason) {
   const said = await answer;
   const token = field.value.trim();
   field.value = "";
-  if (said === "yes" && token !== "") sessionStorage.setItem(KEY, token);
-  return said === "yes" && token !== "";
+  if (said !== "yes") return false;
+  // What cannot stand in a header is nobody's token, and the browser would refuse to send it.
+  if (!/^[!-~]+$/.test(token)) return askOnce("A token is of plain letters, digits and signs, without blanks.");
+  sessionStorage.setItem(KEY, token);
+  return true;
 }
 
 async function send(method, path, body, isPatient) {
