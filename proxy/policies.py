@@ -78,10 +78,8 @@ def build_access(settings: Settings) -> Access:
             raise InvalidSetting(f"api.token_file {api.token_file}: {reason}") from error
         if not token:
             raise InvalidSetting(f"api.token_file {api.token_file} is empty")
-    if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise InvalidSetting(
-            "api.token cannot be sent in a header: it is plain letters, digits and signs, without blanks"
-        )
+    if token and not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise InvalidSetting("api.token cannot be sent in a header: it is plain letters, digits and signs on one line")
     return Access(Reading(api.read), token or None, settings.server.trusted_proxies)
 
 

@@ -19,7 +19,7 @@ OWN = UpstreamSettings(url="http://127.0.0.1:5001", public="false")
 GHCR = UpstreamSettings(name="ghcr.io")
 
 
-@pytest.mark.parametrize("token", ["tökén", "two words", " ", "a\tb"])
+@pytest.mark.parametrize("token", ["tökén", " ", " a", "a\tb"])
 def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
     with pytest.raises(InvalidSetting, match=r"api\.token cannot be sent in a header"):
         build_access(Settings(api=ApiSettings(token=token)))

@@ -42,7 +42,7 @@ async function askOnce(reason) {
   field.value = "";
   if (said !== "yes") return false;
   // What cannot stand in a header is nobody's token, and the browser would refuse to send it.
-  if (!/^[!-~]+$/.test(token)) return askOnce("A token is of plain letters, digits and signs, without blanks.");
+  if (!/^[ -~]+$/.test(token)) return askOnce("A token is of plain letters, digits and signs.");
   sessionStorage.setItem(KEY, token);
   return true;
 }
