@@ -6,7 +6,7 @@ Which of them a text is shows in the text. Of a compose file, variables are repl
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -29,6 +29,8 @@ class ListedName:
     """As it is written there."""
     platform: str = ""
     """The one that it is said to be for, if any is."""
+    place: str = field(default="", compare=False)
+    """Where it is written, as far as that is known."""
 
 
 def read_names(text: str, source: str, variables: Mapping[str, str]) -> list[ListedName]:
@@ -86,7 +88,7 @@ def _names_by_line(text: str, source: str) -> Iterator[ListedName]:
         if len(words) > 2:  # noqa: PLR2004 - a name and a platform
             raise InvalidSetting(f"{source}:{number}: more than an image and a platform: {line.strip()[:80]!r}")
         if words:
-            yield ListedName(*words)
+            yield ListedName(words[0], "".join(words[1:]), f"{source}:{number}")
 
 
 def _names_in(document: object, source: str, variables: Mapping[str, str]) -> Iterator[ListedName]:
@@ -96,12 +98,12 @@ def _names_in(document: object, source: str, variables: Mapping[str, str]) -> It
                 where = f"{source}: services.{name}"
                 platform = service.get("platform")
                 given = _interpolate(platform, where, variables) if isinstance(platform, str) else ""
-                yield ListedName(_interpolate(image, where, variables), given)
+                yield ListedName(_interpolate(image, where, variables), given, where)
     else:
-        yield from _containers_in(document)
+        yield from _containers_in(document, source)
 
 
-def _containers_in(value: object) -> Iterator[ListedName]:
+def _containers_in(value: object, source: str) -> Iterator[ListedName]:
     """Answer the images of every container, and of every volume that is one, anywhere below."""
     waiting = [value]
     while waiting:
@@ -111,10 +113,10 @@ def _containers_in(value: object) -> Iterator[ListedName]:
                 containers = found.get(key)
                 for one in containers if isinstance(containers, list) else ():
                     if isinstance(one, dict) and isinstance(image := one.get("image"), str):
-                        yield ListedName(image)
+                        yield ListedName(image, place=source)
             volume = found.get("image")
             if isinstance(volume, dict) and isinstance(reference := volume.get("reference"), str):
-                yield ListedName(reference)
+                yield ListedName(reference, place=source)
             waiting += found.values()
         elif isinstance(found, list):
             waiting += found

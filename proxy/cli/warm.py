@@ -14,7 +14,7 @@ from proxy.cli.tables import Side, count_of, format_size, render_table
 from proxy.cli.warm_remote import FLEET, Wanted, WarmWish
 from proxy.cli.warm_ways import Errand, Way, carry_out
 from proxy.config.loading import read_environment
-from proxy.oci.errors import InvalidSetting
+from proxy.oci.errors import InvalidReference, InvalidSetting
 from proxy.oci.references import Reference
 from proxy.spending import Purpose
 from proxy.warm_folder import WarmLimits, WarmResult, cost_of, count_registry_requests
@@ -119,9 +119,16 @@ def _join(listed: Iterable[ListedName], platforms: str) -> list[Wanted]:
         words = tuple(filter(None, map(str.strip, (one.platform or platforms).split(","))))
         if not words:
             raise InvalidSetting("--platform names no platform")
-        reference = Reference.parse(one.image)
+        reference = _read_reference(one)
         found[reference] = tuple(dict.fromkeys((*found.get(reference, ()), *words)))
     return [Wanted(reference, words) for reference, words in found.items()]
+
+
+def _read_reference(one: ListedName) -> Reference:
+    try:
+        return Reference.parse(one.image)
+    except InvalidReference as error:
+        raise InvalidReference(f"{one.place}: {error.message}" if one.place else error.message) from error
 
 
 def _as_text(results: Sequence[WarmResult], *, is_dry: bool) -> str:

@@ -56,7 +56,7 @@ class FollowedJob:
         """
         try:
             for one in fields["orders"]:
-                yield from self._take_order(one, fields["state"])
+                yield from self._take_order(one, fields["state"], is_dry=fields["dry_run"])
             self._has_ended = fields["state"] != RUNNING
         except (KeyError, TypeError, ValueError, AttributeError, PolyarchError) as error:
             raise ServerUnusable("the server tells of its work in a way of another version: update both") from error
@@ -69,7 +69,9 @@ class FollowedJob:
                 told.result = WarmResult(told.order, told.plan, Spending(), 0.0, reason)
                 yield Ended(told.result)
 
-    def _take_order(self, fields: Mapping[str, Any], job_state: str) -> Iterator[Planned | Moved | Ended]:
+    def _take_order(
+        self, fields: Mapping[str, Any], job_state: str, *, is_dry: bool
+    ) -> Iterator[Planned | Moved | Ended]:
         told = self._told.setdefault(fields["reference"], _Told(_read_order(fields)))
         if told.result is not None:
             return
@@ -82,7 +84,7 @@ class FollowedJob:
         if told.plan is not None:
             yield from _tell_moves(told, told.plan, fields["parts"])
         if fields["state"] in _ENDED or job_state != RUNNING:
-            told.result = _read_result(told, fields, job_state, spending)
+            told.result = _read_result(told, fields, job_state, spending, is_dry=is_dry)
             yield Ended(told.result)
 
     def __repr__(self) -> str:
@@ -119,9 +121,13 @@ def _read_plan(order: WarmOrder, fields: Mapping[str, Any]) -> WarmPlan:
     )
 
 
-def _read_result(told: _Told, fields: Mapping[str, Any], job_state: str, spending: Spending) -> WarmResult:
+def _read_result(
+    told: _Told, fields: Mapping[str, Any], job_state: str, spending: Spending, *, is_dry: bool
+) -> WarmResult:
     state, error = fields["state"], fields["error"] or ""
-    if state not in _ENDED and not (state == "planned" and job_state == "done"):
+    # Where nothing is to be fetched, a plan is all there is, also if the job failed by another image.
+    is_told = state == "planned" and is_dry and job_state != "cancelled"
+    if state not in _ENDED and not is_told:
         error = error or ("cancelled" if job_state == "cancelled" else "the server failed; its log has the reason")
     return WarmResult(told.order, told.plan, spending, float(fields["seconds"]), error, state == "postponed")
 

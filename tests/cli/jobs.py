@@ -35,6 +35,6 @@ def order_of(
     }
 
 
-def job_of(*orders: Mapping[str, Any], state: str = "running") -> dict[str, Any]:
+def job_of(*orders: Mapping[str, Any], state: str = "running", is_dry: bool = False) -> dict[str, Any]:
     """Tell of a job."""
-    return {"id": "job-1", "state": state, "orders": orders, "cost": None, "spent": SPENT}
+    return {"id": "job-1", "state": state, "dry_run": is_dry, "orders": orders, "cost": None, "spent": SPENT}

@@ -132,6 +132,15 @@ def test_bad_input_is_one_line(invoke: Invoke, folder: Path, arguments: tuple[st
     assert not folder.exists()
 
 
+def test_a_name_in_a_list_that_is_none_is_told_with_its_place(invoke: Invoke, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("# mine\ndebian:jessie\nBad\n")
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: Bad\n")
+    for name, place in (("list", "list:3"), ("compose.yaml", "compose.yaml: services.web")):
+        result = invoke("warm", "--cache", str(folder), "--from", str(tmp_path / name))
+        assert result.exit_code == 2
+        assert f"{tmp_path}/{place}: 'Bad' is no image reference" in result.stderr
+
+
 def test_a_list_that_is_no_text_is_told(invoke: Invoke, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"\xff\xfe")
     result = invoke("warm", "--cache", str(folder), "--from", str(tmp_path / "list"))

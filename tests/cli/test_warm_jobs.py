@@ -56,7 +56,6 @@ def test_what_was_there_when_it_was_planned_counts_as_there_even_if_more_has_com
     [
         ("failed", "running", "absent", "absent", False),
         ("postponed", "done", None, "", True),
-        ("planned", "done", None, "", False),
         ("fetching", "cancelled", None, "cancelled", False),
         ("waiting", "cancelled", None, "cancelled", False),
         ("planned", "cancelled", None, "cancelled", False),
@@ -71,6 +70,22 @@ def test_an_order_ends_as_it_or_its_job_has(
     assert isinstance(ended, Ended)
     assert (ended.result.error, ended.result.is_postponed) == (reason, is_postponed)
     assert job.has_ended() is (job_state != "running")
+
+
+@pytest.mark.parametrize(
+    ("job_state", "is_dry", "reason"),
+    [
+        ("done", True, ""),
+        ("failed", True, ""),  # by another image
+        ("cancelled", True, "cancelled"),
+        ("failed", False, "the server failed; its log has the reason"),
+    ],
+)
+def test_a_plan_is_all_there_is_where_nothing_is_to_be_fetched(job_state: str, reason: str, *, is_dry: bool) -> None:
+    job = followed()
+    *_, ended = job.take(job_of(order_of("planned", part_of(b"layer", 9, 0)), state=job_state, is_dry=is_dry))
+    assert isinstance(ended, Ended)
+    assert ended.result.error == reason
 
 
 def test_what_is_given_up_ends_with_the_reason_and_what_had_ended_stays() -> None:
