@@ -159,9 +159,11 @@ def _summary(results: Sequence[WarmResult]) -> str:
     fetched = sum(result.spending.blob_bytes for result in results)
     hits = sum(part.state.value == "hit" for result in results if result.plan for part in result.plan.parts)
     failed = sum(not result.is_done for result in results)
+    lacking = sum(bool(result.plan and result.plan.missing) for result in results)
+    without = f", {lacking} without a platform" if lacking else ""
     seconds = max((result.seconds for result in results), default=0.0)
     return (
-        f"{count_of(len(results), 'image')}, {failed} not done: {format_size(fetched)} ({fetched} bytes) fetched by"
+        f"{count_of(len(results), 'image')}, {failed} not done{without}: {format_size(fetched)} ({fetched} bytes) fetched by"
         f" {_spent(results)}; {count_of(hits, 'part')} there already; {seconds:.1f} s"
     )
 

@@ -98,7 +98,7 @@ def test_one_that_fails_stops_no_other_and_is_told(invoke: Invoke, folder: Path,
     assert "absent" in rows[1]
     assert rows[2].split()[0] == "debian:jessie"
     assert "done; nothing for linux/arm/v6" in rows[2]
-    assert "2 images, 1 not done:" in rows[-1]
+    assert "2 images, 1 not done, 1 without a platform:" in rows[-1]
     assert "debian:jessie: done in " in result.stderr
 
 
