@@ -163,8 +163,8 @@ def _summary(results: Sequence[WarmResult]) -> str:
     without = f", {lacking} without a platform" if lacking else ""
     seconds = max((result.seconds for result in results), default=0.0)
     return (
-        f"{count_of(len(results), 'image')}, {failed} not done{without}: {format_size(fetched)} ({fetched} bytes) fetched by"
-        f" {_spent(results)}; {count_of(hits, 'part')} there already; {seconds:.1f} s"
+        f"{count_of(len(results), 'image')}, {failed} not done{without}: {format_size(fetched)} ({fetched} bytes)"
+        f" fetched by {_spent(results)}; {count_of(hits, 'part')} there already; {seconds:.1f} s"
     )
 
 

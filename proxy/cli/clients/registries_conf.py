@@ -26,6 +26,7 @@ def write_podman(wish: Wish) -> tuple[ClientFile, ...]:
     notes = (
         "buildah, skopeo, podman build and CRI-O read it, too. For one user alone: ~/.config/containers/…",
         "No header can be set here, so the path, or a port of its own, names a platform.",
+        "unqualified-search-registries lets `podman pull debian` mean docker.io, without a question.",
     )
     body = _body(wish, has_search=True)
     return (ClientFile(MAIN_FILE if is_old else FILE, body, (*_notes(wish), *notes), afterwards),)
@@ -65,7 +66,6 @@ def _notes(wish: Wish) -> Iterator[str]:
         "[[registry.mirror]] line and write the proxy as the registry's location."
     )
     yield "A mirror-by-digest-only or pull-from-mirror = digest-only elsewhere would keep tags away from the proxy."
-    yield "unqualified-search-registries lets `podman pull debian` mean docker.io, without a question."
     if wish.registries:
         yield "Other registries stand in the path: these clients send no ?ns=. Each needs an [[upstream]] of its name."
     if wish.path_word:
