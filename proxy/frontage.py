@@ -198,9 +198,11 @@ def _credentials(upstream: UpstreamSettings) -> Credentials | None:
     try:
         file = PasswordFile(upstream.password_file)
     except OSError as error:
-        raise InvalidSetting(f"password_file {upstream.password_file}: {error.strerror}") from error
+        raise InvalidSetting(
+            f"upstream {upstream.name}: password_file {upstream.password_file}: {error.strerror}"
+        ) from error
     except UnicodeDecodeError as error:
-        raise InvalidSetting(f"password_file {upstream.password_file}: not UTF-8") from error
+        raise InvalidSetting(f"upstream {upstream.name}: password_file {upstream.password_file}: not UTF-8") from error
     return Credentials(upstream.username, file.read(), upstream.repositories, current=file.read)
 
 
@@ -214,6 +216,7 @@ def build_tls(upstream: UpstreamSettings) -> ssl.SSLContext:
     if upstream.ca_file is not None:
         try:
             context.load_verify_locations(upstream.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidSetting(f"ca_file {upstream.ca_file}: {error}") from error
+        except OSError as error:
+            reason = str(error) if isinstance(error, ssl.SSLError) else error.strerror
+            raise InvalidSetting(f"upstream {upstream.name}: ca_file {upstream.ca_file}: {reason}") from error
     return context

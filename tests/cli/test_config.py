@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Invoke
+
+TLS = Path(__file__).parents[1] / "server" / "tls.pem"
 
 
 def test_a_good_file_is_told_in_three_lines(invoke: Invoke, tmp_path: Path) -> None:
@@ -30,12 +34,33 @@ def test_a_bad_file_is_one_line_and_exit_code_2(invoke: Invoke, tmp_path: Path) 
     assert result.stdout == ""
 
 
-def test_a_file_that_it_names_is_looked_at_too(invoke: Invoke, tmp_path: Path) -> None:
+def test_more_than_the_usual_is_told_too(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    file.write_text(f'[api]\ntoken_file = "{tmp_path}/nowhere"\n')
+    file.write_text(
+        f'[[listener]]\nlisten = "[::1]:5006"\nplatform = "rpi"\ntls_certificate = "{TLS}"\ntls_key = "{TLS}"\n'
+        '[[client]]\nnetwork = "10.0.0.0/8"\nplatform = "arm7"\n[[warm]]\nimages = ["debian"]\nevery = "6h"\n'
+    )
+    lines = invoke("config", "check", str(file)).output.splitlines()
+    assert lines[1] == "listens at [::1]:5006 by HTTPS, too"
+    assert lines[-2:] == ["has 1 rule for clients", "has 1 schedule of warming"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[api]\ntoken_file = "{0}"\n',
+        '[server]\ntls_certificate = "{0}"\ntls_key = "{0}"\n',
+        '[[upstream]]\nname = "ghcr.io"\nca_file = "{0}"\n',
+        '[[upstream]]\nname = "ghcr.io"\nusername = "me"\nrepositories = ["me/*"]\npassword_file = "{0}"\n',
+    ],
+)
+def test_a_file_that_it_names_is_looked_at_too(invoke: Invoke, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text.format(tmp_path / "nowhere"))
     result = invoke("config", "check", str(file))
     assert (result.exit_code, result.stdout) == (2, "")
     assert "nowhere: No such file or directory" in result.stderr
+    assert "upstream" not in text or "upstream ghcr.io: " in result.stderr
 
 
 def test_without_a_file_it_tells_the_defaults(invoke: Invoke) -> None:
