@@ -84,7 +84,9 @@ class LiveDisplay:
         self._ended += 1
         self._progress.update(self._all, description=self._headline)
         line = f"{_name(result.order)}: {_state_of(result)}"
-        self._progress.console.print(line, style="red" if result.error else None, markup=False, highlight=False)
+        self._progress.console.print(
+            line, style="red" if result.error and not result.is_postponed else None, markup=False, highlight=False
+        )
 
     def _move(self, order: WarmOrder, part: WarmPart, written: int) -> None:
         if part.state is not CacheState.MISS:

@@ -330,7 +330,9 @@ class WarmJobs:
                 state=str(job.state),
                 requests=spent.requests.total(),
                 bytes=spent.blob_bytes,
-                failed={str(one.order.reference): one.error for one in job.orders.values() if one.error},
+                failed={
+                    str(one.order.reference): one.error for one in job.orders.values() if one.state is OrderState.FAILED
+                },
             )
 
     def _forget(self) -> None:

@@ -127,7 +127,8 @@ class Warming:
             began = self._tools.clock.monotonic()
             try:
                 puller = self._tools.find_puller(order.reference.registry)
-                is_postponed = await self._is_short(puller, order.reference)
+                error = await self._find_shortage(puller, order.reference)
+                is_postponed = bool(error)
                 if not is_postponed:
                     plan = await make_plan(puller, self._tools.store, order)
                     self._watch(Planned(plan, spending))
@@ -140,17 +141,23 @@ class Warming:
         self._watch(Ended(result))
         return result
 
-    async def _is_short(self, puller: Puller, reference: Reference) -> bool:
+    async def _find_shortage(self, puller: Puller, reference: Reference) -> str:
+        """Answer why an order has to wait; nothing where it has not."""
         reserve = self._limits.reserve
         if reserve is None:
-            return False
+            return ""
         async with self._looking:
             if puller.name not in self._looked and isinstance(reference.target, str):
                 self._looked.add(puller.name)
                 # By HEAD, which is free: what is known may be of hours ago, and after a start it is nothing.
                 with suppress(RegistryError):
                     await puller.listings.ask_quota(reference.repository, reference.target)
-        return puller.quota is not None and puller.quota.remaining <= reserve
+        quota = puller.quota
+        if quota is None or quota.remaining > reserve:
+            return ""
+        return (
+            f"postponed: {puller.name} has {quota.remaining} of {quota.limit} pulls left, and {reserve} are kept back"
+        )
 
     async def _fetch(self, puller: Puller, plan: WarmPlan) -> None:
         try:

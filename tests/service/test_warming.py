@@ -153,6 +153,8 @@ async def test_little_left_of_the_allowance_is_left_to_clients(upstream: FakeUps
         upstream.quota = Quota(limit=100, remaining=10, window_seconds=21600)
         (postponed,) = await warm(bench, order("debian:jessie", AMD64), reserve=10)
         assert postponed.is_postponed
+        assert postponed.error.startswith("postponed: docker.io has ")
+        assert postponed.error.endswith(" pulls left, and 10 are kept back")
         assert upstream.counts == {"head-manifest": 1}  # it asks what is left by now, in a way that costs nothing
         (done,) = await warm(bench, order("debian:jessie", AMD64), reserve=9)
         assert done.is_done
