@@ -35,7 +35,7 @@ class Traffic:
     requests: int = 0
     """How many requests of clients for tags, manifests and blobs were answered."""
     hits: int = 0
-    """How many of them from the cache, without a question to upstream."""
+    """How many of them from the cache, whether or not upstream was asked if it is still right."""
     served_bytes: int = 0
     """How much of bodies was sent to clients. What the kernel sends of a blob counts once it is through."""
     fetched_bytes: int = 0

@@ -16,7 +16,6 @@ from proxy.oci.routes import (
     ManifestRoute,
     Ping,
     ReferrersRoute,
-    Resource,
     TagListRoute,
     quote_path,
 )
@@ -105,10 +104,11 @@ class RegistryHandler:
             return whoami_response(self.clients.see(request, word, listener))
         route = read_route(path)
         resource = route.resource
-        request[REMARKS]["kind"] = _kind_of(resource)
         if isinstance(resource, Ping):
             check_prefix(self.fronts, route.prefix, self.clients.vocabulary)
+            request[REMARKS]["kind"] = "ping"  # whatever else has such a path was something else
             return web.json_response({}, headers=API_VERSION)
+        request[REMARKS]["kind"] = _kind_of(resource)
         namespace = namespace_of(request)
         found = locate(
             self.fronts, namespace, listener.upstream, route.prefix, resource.repository, self.clients.vocabulary
@@ -184,7 +184,7 @@ class RegistryHandler:
         return answer, content
 
 
-def _kind_of(resource: Resource) -> str:
+def _kind_of(resource: ManifestRoute | BlobRoute | TagListRoute | ReferrersRoute) -> str:
     match resource:
         case ManifestRoute(target=target):
             return "manifest" if isinstance(target, Digest) else "tag"
@@ -194,8 +194,6 @@ def _kind_of(resource: Resource) -> str:
             return "tags"
         case ReferrersRoute():
             return "referrers"
-        case Ping():
-            return "ping"
 
 
 def _digest_head(answer: ManifestAnswer, namespace: str) -> Head:

@@ -221,6 +221,8 @@ class _Times:
 _PULLS = frozenset({"tag", "manifest", "blob"})
 """What is asked for by whoever pulls. A dashboard that is open asks for other things all the time."""
 
+_FROM_CACHE = frozenset({"hit", "revalidated", "stale"})
+
 
 class _Requests(Collector):
     """The requests of clients. As this is asked at every one of them, it adds plain numbers, and tells them when asked.
@@ -250,7 +252,7 @@ class _Requests(Collector):
         if kind in _PULLS:
             traffic = self._traffic
             traffic.requests += 1
-            traffic.hits += cache == "hit"
+            traffic.hits += cache in _FROM_CACHE
             traffic.served_bytes += _number(told, "bytes")
 
     def collect(self) -> Iterable[Metric]:

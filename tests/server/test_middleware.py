@@ -63,6 +63,7 @@ async def test_the_line_of_a_tag_that_nobody_has_tells_who_asked(served: Served)
         ("/v2/library/debian/referrers/sha256:" + "0" * 64, "referrers"),
         ("/whoami", "whoami"),
         ("/nowhere/at/all", None),
+        ("/nowhere", None),
     ],
 )
 async def test_what_was_asked_for_is_told(served: Served, path: str, kind: str | None) -> None:
