@@ -198,8 +198,6 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         frontage = Frontage(shared, owner)
         stack.push_async_callback(frontage.aclose)
         frontage.change(settings)
-        for name in frontage.fronts:
-            metrics.expect_upstream(name)
         if owns_cache:
             owner.start(housekeeper.run(), name="housekeeping")
         stack.callback(_tell_served, events, shared.pull.tally)
@@ -210,7 +208,7 @@ async def open_proxy(settings: Settings, cache: Path, events: ServerEvents) -> A
         probes = Probes(store, catalog, Identity())
         entrances = tuple(_build_entrances(settings, _build_operations(handler, api, probes, metrics), events, clock))
         changing = _Changing(sight, frontage, handler, api, shared.pull.fills, housekeeper, warming[1], entrances)
-        metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts))
+        metrics.watch(_watch(shared.pull.fills, housekeeper, store, frontage.fronts), frontage.fronts)
         parts = (entrances, frontage.fronts, handler, store, catalog, housekeeper, metrics, *warming)
         yield Running(*parts, probes.identity, owns_cache, changing)
 

@@ -127,12 +127,10 @@ class Metrics:
             **self._happenings.list_hearers(),
         }
 
-    def expect_upstream(self, name: str) -> None:
-        """Show that an upstream has had no errors yet."""
-        self._upstreams.expect(name)
-
-    def watch(self, sights: Sights) -> None:
-        """Take what is looked at whenever somebody asks; once."""
+    def watch(self, sights: Sights, upstreams: Iterable[str] = ()) -> None:
+        """Take what is looked at whenever somebody asks, and the upstreams, which have had no errors yet; once."""
+        for name in upstreams:
+            self._upstreams.expect(name)
         self.registry.register(_Looking(sights, self.traffic))
 
     def hear(self, event: str, fields: Fields) -> None:

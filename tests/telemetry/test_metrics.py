@@ -174,8 +174,10 @@ def test_requests_to_upstreams_are_counted(metrics: Metrics, status: int | None,
     assert {value(metrics, "upstream_errors_total", upstream="docker.io", error=name) for name in others} == {0}
 
 
-def test_errors_begin_at_nothing_so_that_the_first_is_an_increase(metrics: Metrics) -> None:
-    metrics.expect_upstream("ghcr.io")
+def test_errors_begin_at_nothing_so_that_the_first_is_an_increase() -> None:
+    metrics = Metrics(Traffic(), version="1")
+    sights = Sights(lambda: 0, lambda: CacheSight(1, None, 2, 0), dict)
+    metrics.watch(sights, ["ghcr.io"])
     assert value(metrics, "upstream_errors_total", upstream="ghcr.io", error="limited") == 0
 
 
